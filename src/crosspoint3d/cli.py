@@ -1,0 +1,185 @@
+"""The command line: verb -> config class -> function, imported only when called."""
+
+import dataclasses
+import difflib
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, get_origin
+
+from crosspoint3d import __version__, config
+from crosspoint3d.config_file import load_yaml
+
+
+class Verb(NamedTuple):
+    """A verb's config class and the function that takes it, as `module:function`."""
+
+    config_class: type
+    function: str
+
+
+VERBS = {
+    "prepare": Verb(config.PrepareConfig, "data.prepare:prepare"),
+    "pretrain": Verb(config.PretrainConfig, "training.pretrain:pretrain"),
+    "evaluate linear": Verb(config.LinearConfig, "evaluation.linear_probe:linear"),
+    "evaluate few-shot": Verb(config.FewShotConfig, "evaluation.few_shot:few_shot"),
+    "evaluate retrieval": Verb(config.RetrievalConfig, "evaluation.retrieval:retrieval"),
+    "report": Verb(config.ReportConfig, "report:report"),
+    "demo": Verb(config.DemoConfig, "demo:demo"),
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one verb and exit: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one verb; the exit code."""
+    if arguments in ([], ["-h"], ["--help"]):
+        print(_help())
+        return 0 if arguments else 2
+    if arguments == ["--version"]:
+        print(__version__)
+        return 0
+    try:
+        name, rest = _split(arguments)
+        verb = VERBS[name]
+        parsed = parse(name, rest)
+        module, function = verb.function.split(":")
+        result = getattr(importlib.import_module(f"crosspoint3d.{module}"), function)(parsed)
+    except config.UsageError as error:
+        print(f"crosspoint3d: {error}", file=sys.stderr)
+        return 2
+    except config.RunError as error:
+        print(f"crosspoint3d: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        print(f"crosspoint3d: {error.strerror or error}{place}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("crosspoint3d: interrupted", file=sys.stderr)
+        return 130
+    print(result)
+    return getattr(result, "exit_code", 0)
+
+
+def _help() -> str:
+    lines = [
+        f"crosspoint3d {__version__}: unlabelled 3D shapes in, a trained and measured 3D encoder out",
+        "",
+        "verbs:",
+    ]
+    lines += [f"  {name:20}{(verb.config_class.__doc__ or '').splitlines()[0]}" for name, verb in VERBS.items()]
+    lines += [
+        "",
+        "crosspoint3d VERB --help lists a verb's options; --config FILE.yaml sets any of them, flags win.",
+    ]
+    return "\n".join(lines)
+
+
+def _split(arguments: list[str]) -> tuple[str, list[str]]:
+    for words in (2, 1):
+        if (name := " ".join(arguments[:words])) in VERBS:
+            return name, arguments[words:]
+    wanted = " ".join(arguments[:2]) if arguments[0] == "evaluate" else arguments[0]
+    known = [name for name in VERBS if name.startswith("evaluate ")] if arguments[0] == "evaluate" else list(VERBS)
+    close = difflib.get_close_matches(wanted, known, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"
+    raise config.UsageError(f"no verb {wanted!r}; {hint}")
+
+
+def parse(name: str, arguments: list[str]) -> Any:
+    """A verb's config from its defaults, then `--recipe`, then `--config FILE.yaml`, then the flags; the last one wins.
+
+    Values of the file go through the parser of the flags. With `--resume` the run folder's config.yaml is the file.
+    Exits with code 2 and a message on wrong flags, 0 on `--help`.
+    """
+    import tyro
+
+    config_class = VERBS[name].config_class
+    arguments = _join_repeated(arguments)
+    given = _given(config_class, arguments)
+    values: dict[str, Any] = {}
+    if "config" in given:
+        values = load_yaml(Path(given["config"][0]), config_class)
+        at = arguments.index("--config")
+        del arguments[at : at + 2]
+    elif "resume" in given and "out" in given:
+        previous = Path(given["out"][0]) / "config.yaml"
+        values = load_yaml(previous, config_class) if previous.is_file() else {}
+    if config_class is config.PretrainConfig:
+        recipe = given.get("recipe", [values.get("recipe", "default")])[0]
+        values = config.RECIPES.get(recipe, {}) | values
+    file_flags = _as_flags(config_class, {key: value for key, value in values.items() if key not in given})
+    _mark_positional(config_class)
+    return tyro.cli(
+        config_class,
+        args=file_flags + arguments,
+        prog=f"crosspoint3d {name}",
+        description=config_class.__doc__,
+    )
+
+
+def _join_repeated(arguments: list[str]) -> list[str]:
+    """`--data A --data B` becomes `--data A B`, `--name=value` becomes `--name value`, underscores become hyphens."""
+    groups: dict[str, list[str]] = {"": []}
+    current = ""
+    for argument in arguments:
+        if argument.startswith("--"):
+            flag, equals, value = argument.partition("=")
+            current = flag.replace("_", "-")
+            repeated = groups.setdefault(current, [])
+            if current not in ("--data", "--weights"):
+                repeated.clear()
+            repeated.extend([value] if equals else [])
+        else:
+            groups[current].append(argument)
+    return groups.pop("") + [word for flag, values in groups.items() for word in (flag, *values)]
+
+
+def _given(config_class: type, arguments: list[str]) -> dict[str, list[str]]:
+    """The fields that flags set, with their words; a word that no flag takes sets the positional field."""
+    kinds = {f.name: f for f in dataclasses.fields(config_class)}
+    positional = next((name for name, f in kinds.items() if f.metadata.get("positional")), None)
+    given: dict[str, list[str]] = {}
+    current: str | None = positional
+    for argument in arguments:
+        if argument.startswith("--"):
+            current = argument[2:].replace("-", "_")
+            current = current.removeprefix("no_") if current not in kinds else current
+            given[current] = []
+            if current in kinds and kinds[current].type is bool:
+                current = positional
+        elif current is not None:
+            given.setdefault(current, []).append(argument)
+            if current not in kinds or get_origin(kinds[current].type) is not tuple:
+                current = positional
+    return given
+
+
+def _as_flags(config_class: type, values: dict[str, Any]) -> list[str]:
+    flags: list[str] = []
+    for f in dataclasses.fields(config_class):
+        if f.name not in values:
+            continue
+        value, flag = values[f.name], f"--{f.name.replace('_', '-')}"
+        words = [str(item) for item in (value if isinstance(value, list | tuple) else [value])]
+        if f.metadata.get("positional"):
+            flags = words + flags
+        elif f.type is bool and isinstance(value, bool):
+            flags.append(flag if value else flag.replace("--", "--no-", 1))
+        else:
+            flags += [flag, *words]
+    return flags
+
+
+def _mark_positional(config_class: type) -> None:
+    """Tell tyro which fields are positional; only this module knows the parser."""
+    import tyro
+
+    for f in dataclasses.fields(config_class):
+        if f.metadata.get("positional") and get_origin(f.type) is not Annotated:
+            f.type = Annotated[f.type, tyro.conf.Positional]
+            config_class.__annotations__[f.name] = f.type

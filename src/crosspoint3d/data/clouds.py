@@ -1,0 +1,196 @@
+"""Labelled clouds for evaluations, from a table, HDF5 files or procedural shapes, and their record.
+
+Axis letters: N shapes (Ntr train, Nte test), P points.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from crosspoint3d import geometry
+from crosspoint3d.config import UsageError
+from crosspoint3d.data.clouds_h5 import Part, read_h5_pair
+from crosspoint3d.data.pictured import (
+    DRAWN,
+    NORMALISATION,
+    ORIENTATION,
+    SEEN,
+    PicturedClouds,
+    load_views,
+    normalise_all,
+)
+from crosspoint3d.data.shapes import procedural_shape
+from crosspoint3d.data.split import draw_split, split_hash
+from crosspoint3d.data.table import ShapeTable
+
+__all__ = ["LabelledClouds", "PicturedClouds", "load_clouds", "load_views"]
+
+PROCEDURAL_POINTS = 2048
+
+
+@dataclass(frozen=True)
+class LabelledClouds:
+    """Train and test clouds with their categories.
+
+    Attributes:
+        train_points, test_points: clouds centred on their mean with largest radius 1, y up.
+        train_labels, test_labels: indices into `categories`.
+        categories: names, sorted.
+        train_ids, test_ids: a name for each shape.
+        record: name, origin and hash of the split, counts, orientation, notes; plain values for a protocol
+            record.
+    """
+
+    train_points: Float32[np.ndarray, "Ntr Ptr 3"]
+    train_labels: Int64[np.ndarray, "Ntr"]
+    test_points: Float32[np.ndarray, "Nte Pte 3"]
+    test_labels: Int64[np.ndarray, "Nte"]
+    categories: tuple[str, ...]
+    train_ids: tuple[str, ...]
+    test_ids: tuple[str, ...]
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+def load_clouds(spec: str, *, seed: int) -> LabelledClouds:
+    """Read labelled clouds.
+
+    Args:
+        spec: a table, `clouds:TRAIN.h5,TEST.h5` or `procedural:COUNT[:SEED]`.
+        seed: draws the split where the data has none.
+
+    Raises:
+        UsageError: nothing is there, the layout is wrong, no shape has a category, a part is empty, there
+            are fewer than two categories, a test category is missing from train, or a cloud is not finite.
+    """
+    if spec.startswith("clouds:"):
+        names, train, test = read_h5_pair(spec)
+        return _assemble(spec, train, test, names, {"split": "the two files as given", "split_drawn": False})
+    if spec.startswith("procedural:"):
+        points, categories = _procedural(*_parse_procedural(spec))
+        ids = [f"{spec}#{index}" for index in range(len(points))]
+        splits: list[str | None] = [None] * len(ids)
+        return _from_rows(spec, points, list(categories), splits, ids, seed)
+    table = ShapeTable(spec)
+    rows = table.select()
+    if len(rows) == 0:
+        raise UsageError(
+            f"--data {spec}: the table holds no usable shape (all {len(table)} rows were refused)"
+        )
+    columns = [table.column(name, rows.tolist()) for name in ("category", "split", "id")]
+    points = np.asarray(table.take(rows, ["points"])["points"], dtype=np.float32)
+    return _from_rows(spec, points, columns[0], columns[1], columns[2], seed)
+
+
+def _from_rows(
+    spec: str,
+    points: np.ndarray,
+    categories: list[str | None],
+    splits: list[str | None],
+    ids: list[str],
+    seed: int,
+) -> LabelledClouds:
+    labelled = [index for index, category in enumerate(categories) if category]
+    if not labelled:
+        raise UsageError(
+            f"--data {spec}: none of its {len(ids)} shapes has a category; "
+            "name them with `prepare --labels split.csv`"
+        )
+    drawn = not any(splits)
+    if drawn:
+        test = draw_split([categories[index] for index in labelled], seed)
+        for index, held_out in zip(labelled, test, strict=True):
+            splits[index] = "test" if held_out else "train"
+    parts = []
+    for part in ("train", "test"):
+        rows = [index for index in labelled if splits[index] == part]
+        parts.append(
+            Part(points[rows], [str(categories[index]) for index in rows], [ids[index] for index in rows])
+        )
+    others = Counter(
+        splits[index] or "no split" for index in labelled if splits[index] not in ("train", "test")
+    )
+    record = {
+        "split": DRAWN if drawn else "as the table says",
+        "split_drawn": drawn,
+        "left_out": {"no category": len(ids) - len(labelled)} | dict(others),
+    }
+    names = sorted({str(categories[index]) for index in labelled})
+    return _assemble(spec, parts[0], parts[1], names, record)
+
+
+def _assemble(
+    spec: str,
+    train: Part,
+    test: Part,
+    names: list[str],
+    record: dict[str, Any],
+) -> LabelledClouds:
+    for name, part in (("train", train), ("test", test)):
+        if not part.ids:
+            raise UsageError(
+                f"--data {spec}: no labelled shape is in the {name} split; an evaluation needs both"
+            )
+    counts = Counter(train.categories)
+    unseen = sorted(set(test.categories) - set(counts))
+    if unseen:
+        raise UsageError(
+            f"--data {spec}: categories of the test split that train does not have: {', '.join(unseen)}"
+        )
+    if len(counts) < 2:
+        raise UsageError(
+            f"--data {spec}: one category only ({next(iter(counts))}); an evaluation needs two or more"
+        )
+    categories = tuple(name for name in names if name in counts)
+    index = {name: number for number, name in enumerate(categories)}
+    single = [name for name in categories if counts[name] == 1 and name not in set(test.categories)]
+    notes = [SEEN] if record["split_drawn"] else []
+    if single:
+        notes.append(f"categories of one shape, kept in train and never tested: {', '.join(single)}")
+    record = record | {
+        "name": spec,
+        "split_sha256": split_hash(
+            zip(train.ids, train.categories, strict=True), zip(test.ids, test.categories, strict=True)
+        ),
+        "train_shapes": len(train.ids),
+        "test_shapes": len(test.ids),
+        "categories": len(categories),
+        "single_shape_categories": single,
+        "orientation": ORIENTATION,
+        "normalisation": NORMALISATION,
+        "notes": notes,
+    }
+    return LabelledClouds(
+        normalise_all(train.points, train.ids, spec),
+        np.array([index[name] for name in train.categories], dtype=np.int64),
+        normalise_all(test.points, test.ids, spec),
+        np.array([index[name] for name in test.categories], dtype=np.int64),
+        categories,
+        tuple(train.ids),
+        tuple(test.ids),
+        record,
+    )
+
+
+def _parse_procedural(spec: str) -> tuple[int, int]:
+    count, _, seed = spec.removeprefix("procedural:").partition(":")
+    if not count.isdecimal() or int(count) == 0 or (seed and not seed.isdecimal()):
+        raise UsageError(
+            f"--data {spec}: expected procedural:COUNT[:SEED], such as procedural:400 or procedural:400:7"
+        )
+    return int(count), int(seed or 0)
+
+
+@lru_cache(maxsize=1)
+def _procedural(count: int, seed: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    points = np.empty((count, PROCEDURAL_POINTS, 3), dtype=np.float32)
+    categories = []
+    for index in range(count):
+        mesh, category = procedural_shape(index, seed)
+        generator = np.random.default_rng([seed, index])
+        points[index] = geometry.sample_surface(mesh.vertices, mesh.faces, PROCEDURAL_POINTS, generator)[0]
+        categories.append(category)
+    return points, tuple(categories)

@@ -1,0 +1,199 @@
+"""Views of a shape: pictures, depth and silhouettes by a z-buffer on the CPU, one thread a call.
+
+The work is done by numba kernels: `raster` finds what each sample sees, `crease` gives smooth normals, `shading` the
+colours.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, UInt8
+from scipy.spatial import cKDTree
+
+from crosspoint3d.data.crease import crease_normals
+from crosspoint3d.data.mesh import Mesh
+from crosspoint3d.data.raster import draw_faces, draw_splats, project
+from crosspoint3d.data.shading import shade_faces, shade_splats
+from crosspoint3d.data.texture import texel_density, texture_levels
+from crosspoint3d.geometry import FIELD_OF_VIEW, camera_matrix, face_areas, ring_poses
+
+CREASE_COSINE = float(np.cos(np.radians(40.0)))
+MOST_SPLATS = 20_000
+_FARTHEST = 1e6
+_TANGENT = float(np.tan(FIELD_OF_VIEW / 2))
+# Light directions in camera axes: key from the upper left, fill from the right, and the view direction itself.
+_LIGHTS = np.array([[-0.45, 0.65, 0.62], [0.85, 0.05, 0.52], [0.0, 0.0, 1.0]])
+_LIGHTS /= np.linalg.norm(_LIGHTS, axis=1, keepdims=True)
+
+
+def render_views(
+    mesh: Mesh,
+    views: int = 12,
+    *,
+    image_size: int = 224,
+    seed: int = 0,
+    poses: Float[np.ndarray, "V 3"] | None = None,
+    mode: Literal["color", "depth", "silhouette"] = "color",
+    supersample: int = 2,
+    frame: tuple[Float[np.ndarray, "3"], float] | None = None,
+) -> UInt8[np.ndarray, "V H H 3"] | Float32[np.ndarray, "V H H"] | Bool[np.ndarray, "V H H"]:
+    """Render a shape from several sides on a white background.
+
+    Args:
+        mesh: a shape with faces, or a point cloud (drawn as shaded balls).
+        views: number of pictures; poses come from `ring_poses(views, default_rng(seed))`.
+        image_size: width and height in pixels.
+        seed: decides the poses.
+        poses: azimuth, elevation (rad) and distance of every camera, instead of `views` and `seed`.
+        mode: color gives sRGB pictures; depth the distance along the view axis of the nearest sample of each pixel,
+            in units of the frame, inf where there is nothing; silhouette whether any sample of the pixel is covered.
+        supersample: samples a pixel along each side.
+        frame: centre and scale that take vertices to the space of the poses, `(vertices - centre) / scale`; by default
+            the shape's bounding sphere becomes the unit sphere, which just fits the picture.
+
+    Returns:
+        Pictures, depths or silhouettes, one for each view. The same input gives the same bytes.
+
+    Raises:
+        ValueError: vertices that are none or not finite, faces that point outside the vertices, or an argument out of
+            its range.
+    """
+    _check(mesh, views, image_size, supersample, mode)
+    if poses is None:
+        poses = ring_poses(views, np.random.default_rng(seed))
+    centre, scale = _bounding_frame(mesh) if frame is None else frame
+    if not (scale > 0 and np.isfinite(scale)):
+        raise ValueError(f"frame scale={scale}: must be positive and finite")
+    placed = (mesh.vertices.astype(np.float64) - np.asarray(centre, np.float64)) / scale
+    placed = np.clip(placed, -_FARTHEST, _FARTHEST).astype(np.float32)
+    draw = _splat_painter(mesh, placed) if mesh.is_cloud else _face_painter(mesh, placed, mode == "color")
+
+    samples = image_size * supersample
+    inverse = np.empty((samples, samples), np.float32)
+    ids = np.empty((samples, samples), np.int32)
+    pictures = np.empty((len(poses), image_size, image_size, 3), np.uint8)
+    depths = np.empty((len(poses), image_size, image_size), np.float32)
+    for view, pose in enumerate(poses):
+        inverse.fill(0.0)
+        ids.fill(-1)
+        matrix = camera_matrix(pose)
+        draw(matrix, inverse, ids, pictures[view] if mode == "color" else None, supersample)
+        if mode != "color":
+            nearest = inverse.reshape(image_size, supersample, image_size, supersample).max(axis=(1, 3))
+            with np.errstate(divide="ignore"):
+                depths[view] = np.float32(1.0) / nearest
+    if mode == "color":
+        return pictures
+    return depths if mode == "depth" else np.isfinite(depths)
+
+
+def _check(mesh: Mesh, views: int, image_size: int, supersample: int, mode: str) -> None:
+    for name, value in (("views", views), ("image_size", image_size)):
+        if value < 1:
+            raise ValueError(f"{name}={value}: must be at least 1")
+    if supersample not in (1, 2, 3, 4):
+        raise ValueError(f"supersample={supersample}: choose 1, 2, 3 or 4")
+    if mode not in ("color", "depth", "silhouette"):
+        raise ValueError(f"mode={mode!r}: choose color, depth or silhouette")
+    if len(mesh.vertices) == 0 or not np.isfinite(mesh.vertices).all():
+        raise ValueError("vertices: there are none, or some are not finite")
+    if not mesh.is_cloud and (mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices)):
+        raise ValueError(f"faces: an index lies outside the {len(mesh.vertices)} vertices")
+
+
+def _bounding_frame(mesh: Mesh) -> tuple[np.ndarray, float]:
+    """Centre of the box around the vertices in use, and the largest distance from it."""
+    used = mesh.vertices if mesh.is_cloud else mesh.vertices[np.unique(mesh.faces)]
+    used = used.astype(np.float64)
+    centre = (used.min(axis=0) + used.max(axis=0)) / 2
+    radius = float(np.sqrt(((used - centre) ** 2).sum(axis=1).max()))
+    return centre, radius or 1.0
+
+
+def _world_lights(matrix: np.ndarray) -> np.ndarray:
+    lights: np.ndarray = _LIGHTS @ matrix[:3, :3].astype(np.float64)
+    return lights
+
+
+def _face_painter(mesh: Mesh, placed: np.ndarray, shaded: bool) -> Any:
+    """Function that draws the mesh's faces as one camera sees them; what all views share is computed here."""
+    faces = np.ascontiguousarray(mesh.faces)
+    if shaded:
+        normals, flat = crease_normals(placed, faces, CREASE_COSINE)
+        colors = np.zeros((0, 3, 3), np.uint8)
+        if mesh.corner_colors is not None:
+            colors = np.ascontiguousarray(mesh.corner_colors)
+        elif mesh.vertex_colors is not None:
+            colors = mesh.vertex_colors[faces]
+        one_color = (colors == colors[:, :1]).all(axis=(1, 2)) if len(colors) else np.ones(len(faces), bool)
+        uv, texture_index = np.zeros((0, 3, 2), np.float32), np.zeros(0, np.int16)
+        density = np.zeros(0, np.float32)
+        if mesh.uv is not None and mesh.texture_index is not None and mesh.textures:
+            uv, texture_index = np.ascontiguousarray(mesh.uv), np.ascontiguousarray(mesh.texture_index)
+            density = texel_density(mesh, face_areas(placed, faces).astype(np.float32))
+            one_color &= texture_index < 0
+        texels, levels = texture_levels(mesh.textures)
+        flat[(flat == 1) & one_color] = 2
+
+    def draw(matrix: np.ndarray, inverse: np.ndarray, ids: np.ndarray, picture: Any, supersample: int) -> None:
+        screen = project(placed, matrix, _TANGENT, inverse.shape[0])
+        draw_faces(screen, faces, inverse, ids)
+        if picture is not None:
+            shade_faces(
+                picture,
+                supersample,
+                ids,
+                inverse,
+                screen,
+                faces,
+                normals,
+                flat,
+                colors,
+                uv,
+                texture_index,
+                texels,
+                levels,
+                density,
+                _world_lights(matrix),
+                2 * _TANGENT / inverse.shape[0],
+            )
+
+    return draw
+
+
+def _estimate_normals(points: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
+    """Normals of local planes, averaged over the neighbours without regard to sign; length says how plane it is."""
+    patches = points[neighbours].astype(np.float64)
+    patches -= patches.mean(axis=1, keepdims=True)
+    spread, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", patches, patches))
+    planarity = (spread[:, 1] - spread[:, 0]) / np.maximum(spread[:, 2], 1e-30)
+    normals = axes[:, :, 0] * planarity[:, None]
+    around = normals[neighbours]
+    weight, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", around, around) / neighbours.shape[1])
+    trusted: np.ndarray = axes[:, :, 2] * np.sqrt(np.clip(3.0 * weight[:, 2:], 0.0, 1.0))
+    return np.ascontiguousarray(trusted.astype(np.float32))
+
+
+def _splat_painter(mesh: Mesh, placed: np.ndarray) -> Any:
+    """Function that draws a cloud's points as one camera sees them."""
+    keep = np.arange(len(placed))
+    if len(keep) > MOST_SPLATS:
+        keep = np.sort(np.random.default_rng(0).choice(len(keep), MOST_SPLATS, replace=False))
+    points = np.ascontiguousarray(placed[keep])
+    neighbours = min(12, len(points))
+    distances, indices = cKDTree(points).query(points, neighbours)
+    distances, indices = distances.reshape(len(points), -1), indices.reshape(len(points), -1)
+    spacing = float(np.median(distances[:, min(4, neighbours - 1)]))
+    radius = min(max(0.7 * spacing, 0.006), 0.04)
+    if mesh.normals is not None:
+        normals = np.ascontiguousarray(mesh.normals[keep])
+    else:
+        normals = _estimate_normals(points, indices)
+    colors = np.zeros((0, 3), np.uint8) if mesh.vertex_colors is None else mesh.vertex_colors[keep]
+
+    def draw(matrix: np.ndarray, inverse: np.ndarray, ids: np.ndarray, picture: Any, supersample: int) -> None:
+        draw_splats(project(points, matrix, _TANGENT, inverse.shape[0]), radius, _TANGENT, inverse, ids)
+        if picture is not None:
+            shade_splats(picture, supersample, ids, inverse, normals, colors, _world_lights(matrix))
+
+    return draw

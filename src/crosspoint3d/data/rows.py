@@ -1,0 +1,117 @@
+"""One candidate becomes one row of a ShapeTable: read or generate, sample, render, encode. Runs in worker processes."""
+
+import hashlib
+import io
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from crosspoint3d import geometry
+from crosspoint3d.data.mesh import Mesh
+from crosspoint3d.data.meshes import MeshError, read_mesh
+from crosspoint3d.data.render import render_views
+from crosspoint3d.data.shapes import procedural_shape
+from crosspoint3d.data.sources import Candidate
+from crosspoint3d.data.table import OK
+
+JPEG_QUALITY = 90
+
+
+@dataclass(frozen=True)
+class RowSettings:
+    """What decides a row besides its source; kept with the table so that a second run goes on with the same."""
+
+    points: int
+    views: int
+    image_size: int
+    supersample: int
+    up: Literal["x", "y", "z"]
+    seed: int
+
+
+def make_row(candidate: Candidate, settings: RowSettings) -> dict[str, Any]:
+    """The finished row, or one whose `status` says why there is none; an exception of one shape never ends the run."""
+    row: dict[str, Any] = {
+        "id": candidate.id,
+        "source": candidate.source,
+        "category": candidate.category,
+        "split": candidate.split,
+    }
+    try:
+        if candidate.procedural is not None:
+            seed, index = candidate.procedural
+            mesh, row["category"] = procedural_shape(index, seed)
+        else:
+            mesh = read_mesh(candidate.source)
+            if not candidate.source.lower().endswith((".gltf", ".glb")):
+                mesh = _turn_up(mesh, settings.up)
+        return row | _contents(mesh, settings, _generator(settings.seed, candidate.id)) | {"status": OK}
+    except MeshError as error:
+        return row | {"status": str(error)}
+    except FileNotFoundError:
+        return row | {"status": "file not found"}
+    except OSError as error:
+        return row | {"status": f"cannot be read: {error.strerror or error}"}
+    except Exception as error:
+        return row | {"status": f"unexpected {type(error).__name__}: {error}"}
+
+
+def _generator(seed: int, name: str) -> np.random.Generator:
+    digest = hashlib.sha256(name.encode()).digest()
+    return np.random.default_rng([seed, int.from_bytes(digest[:8], "little")])
+
+
+def _turn_up(mesh: Mesh, up: Literal["x", "y", "z"]) -> Mesh:
+    if up == "y":
+        return mesh
+    rotation = geometry.up_rotation(up).T
+    normals = None if mesh.normals is None else mesh.normals @ rotation
+    return replace(mesh, vertices=mesh.vertices @ rotation, normals=normals)
+
+
+def _contents(mesh: Mesh, settings: RowSettings, generator: np.random.Generator) -> dict[str, Any]:
+    if mesh.is_cloud:
+        chosen = _choose(len(mesh.vertices), settings.points, generator)
+        sampled = mesh.vertices[chosen]
+        normals = None if mesh.normals is None else mesh.normals[chosen]
+        parts, area = None, None
+    else:
+        sampled, face, _ = geometry.sample_surface(mesh.vertices, mesh.faces, settings.points, generator)
+        normals = geometry.face_normals(mesh.vertices, mesh.faces)[face]
+        parts = None if mesh.parts is None else mesh.parts[face]
+        area = float(geometry.face_areas(mesh.vertices, mesh.faces).sum())
+    points, centre, radius = geometry.normalise(sampled)
+    poses = geometry.ring_poses(settings.views, generator)
+    views = render_views(
+        mesh,
+        poses=poses,
+        image_size=settings.image_size,
+        supersample=settings.supersample,
+        frame=(centre, radius),
+    )
+    return {
+        "points": points.astype(np.float16),
+        "normals": None if normals is None else normals.astype(np.float16),
+        "parts": parts,
+        "views": [encode(view) for view in views],
+        "view_poses": poses.astype(np.float32),
+        "faces": len(mesh.faces),
+        "area": area,
+    }
+
+
+def _choose(available: int, count: int, generator: np.random.Generator) -> np.ndarray:
+    """`count` different points, or all of them and then repeats when there are fewer."""
+    order = generator.permutation(available)
+    if available >= count:
+        return order[:count]
+    return np.concatenate([order, generator.integers(available, size=count - available)])
+
+
+def encode(view: np.ndarray) -> bytes:
+    """An RGB picture as JPEG bytes."""
+    buffer = io.BytesIO()
+    Image.fromarray(view).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()

@@ -1,0 +1,169 @@
+"""What `prepare SOURCE` finds: candidates with id, category and split, and a count of everything passed over."""
+
+import csv
+import os
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from crosspoint3d.config import UsageError
+from crosspoint3d.data.meshes import CLOUD_SUFFIXES, COMPANION_SUFFIXES, MESH_SUFFIXES
+from crosspoint3d.data.shapes import CATEGORIES
+
+SPLITS = ("train", "val", "test")
+# Formats that keep most (materials, node transforms) come first: of one model in several formats the first is taken.
+_PREFERENCE = [".glb", ".gltf", ".obj", ".ply", ".off", ".stl"]
+_FORMAT_FOLDERS = {suffix[1:] for suffix in MESH_SUFFIXES | CLOUD_SUFFIXES}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One shape to prepare: a file, or the procedural shape of (seed, index)."""
+
+    id: str
+    source: str
+    category: str | None = None
+    split: str | None = None
+    procedural: tuple[int, int] | None = None
+
+
+@dataclass
+class Found:
+    """Candidates in a fixed order, and what else was there."""
+
+    origin: str
+    candidates: list[Candidate] = field(default_factory=list)
+    companions: int = 0
+    other: Counter[str] = field(default_factory=Counter)
+    same_model: list[str] = field(default_factory=list)
+    unlabelled: int = 0
+
+
+def find(source: str, *, labels: Path | None = None, seed: int = 0, leave_out: Path | None = None) -> Found:
+    """List the shapes of a folder, a single file, a list file or `procedural:COUNT[:SEED]`.
+
+    The category is the first folder below SOURCE that names neither a split nor a file format; a folder named train,
+    val or test sets the split; `labels` (a CSV: path, category, split) overrides both. `leave_out` is not searched.
+
+    Raises:
+        UsageError: SOURCE or the labels are missing or malformed.
+    """
+    if source.startswith("procedural:"):
+        return _procedural(source, seed)
+    path = Path(source)
+    if path.is_dir():
+        found = _folder(path, leave_out)
+        root = path
+    elif path.is_file():
+        root = path.parent
+        is_shape = path.suffix.lower() in (MESH_SUFFIXES | CLOUD_SUFFIXES) - {".txt"}
+        found = Found(str(path.resolve()), [_candidate(root, path)]) if is_shape else _list_file(path)
+    else:
+        raise UsageError(
+            f"SOURCE {source!r} does not exist: give a folder, a file that lists paths, or procedural:COUNT[:SEED]"
+        )
+    return found if labels is None else _apply_labels(found, root, labels)
+
+
+def _procedural(source: str, seed: int) -> Found:
+    numbers = source.split(":")[1:]
+    if not (1 <= len(numbers) <= 2 and all(number.isdigit() for number in numbers) and int(numbers[0]) > 0):
+        raise UsageError(
+            f"SOURCE {source!r}: expected procedural:COUNT[:SEED] with whole numbers, such as procedural:1000:7"
+        )
+    seed = int(numbers[1]) if len(numbers) == 2 else seed
+
+    def candidate(index: int) -> Candidate:
+        # Every block of len(CATEGORIES) shapes holds each category once; one block in five is held out.
+        split = "test" if (index // len(CATEGORIES)) % 5 == 1 else "train"
+        name = f"procedural/{seed}/{index:08d}"
+        return Candidate(name, f"procedural:{seed}", None, split, (seed, index))
+
+    return Found(f"procedural:{seed}", [candidate(index) for index in range(int(numbers[0]))])
+
+
+def _folder(root: Path, leave_out: Path | None) -> Found:
+    found = Found(str(root.resolve()))
+    skip = leave_out.resolve() if leave_out else None
+    shapes: list[Path] = []
+    for folder, subfolders, files in os.walk(root):
+        here = Path(folder)
+        subfolders[:] = sorted(d for d in subfolders if not d.startswith(".") and (here / d).resolve() != skip)
+        for name in sorted(files):
+            suffix = Path(name).suffix.lower()
+            if suffix in COMPANION_SUFFIXES or name.lower().startswith(("license", "licence", "readme")):
+                found.companions += 1
+            elif suffix in MESH_SUFFIXES | CLOUD_SUFFIXES and not name.startswith("."):
+                shapes.append(here / name)
+            else:
+                found.other[suffix or name] += 1
+    best: dict[tuple[Path, str], Path] = {}
+    for path in shapes:
+        key = _model_key(root, path)
+        known = best.setdefault(key, path)
+        if known != path:
+            worse, best[key] = (known, path) if _rank(path) < _rank(known) else (path, known)
+            found.same_model.append(worse.relative_to(root).as_posix())
+    found.candidates = [_candidate(root, path) for path in sorted(best.values())]
+    return found
+
+
+def _model_key(root: Path, path: Path) -> tuple[Path, str]:
+    """Equal for the same stem in sibling folders that are named after formats, and for nothing else."""
+    parts = path.relative_to(root).parent.parts
+    if parts and parts[-1].lower() in _FORMAT_FOLDERS:
+        return Path(*parts[:-1], "*"), path.stem
+    return path.relative_to(root).parent, path.name
+
+
+def _rank(path: Path) -> int:
+    suffix = path.suffix.lower()
+    return _PREFERENCE.index(suffix) if suffix in _PREFERENCE else len(_PREFERENCE)
+
+
+def _candidate(root: Path, path: Path) -> Candidate:
+    inside = path.is_relative_to(root)
+    relative = path.relative_to(root) if inside else path
+    folders = relative.parent.parts if inside else ()
+    splits = [name.lower() for name in folders if name.lower() in SPLITS]
+    names = [name for name in folders if name.lower() not in SPLITS and name.lower() not in _FORMAT_FOLDERS]
+    return Candidate(relative.as_posix(), str(path), names[0] if names else None, splits[0] if splits else None)
+
+
+def _list_file(path: Path) -> Found:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"SOURCE {path} is neither a known shape format nor a text file that lists paths") from error
+    names = dict.fromkeys(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    return Found(str(path.resolve()), [_candidate(path.parent, path.parent / name) for name in names])
+
+
+def _apply_labels(found: Found, root: Path, labels: Path) -> Found:
+    path = labels if labels.is_file() else root / labels
+    if not path.is_file():
+        raise UsageError(f"--labels {labels}: no such file here or in {root}")
+    with path.open(newline="", encoding="utf-8") as handle:
+        reader = csv.DictReader(handle)
+        columns = reader.fieldnames or []
+        if "path" not in columns:
+            raise UsageError(
+                f"--labels {path}: expected a header with path, category, split; found {', '.join(columns)}"
+            )
+        rows = {Path(row["path"]).as_posix(): row for row in reader}
+    wrong = sorted({row["split"] for row in rows.values() if row.get("split") and row["split"] not in SPLITS})
+    if wrong:
+        raise UsageError(f"--labels {path}: split must be train, val or test, found {', '.join(wrong)}")
+
+    known = {candidate.id for candidate in found.candidates}
+    missing = [Candidate(name, str(root / name)) for name in rows if name not in known]
+    found.unlabelled = sum(candidate.id not in rows for candidate in found.candidates)
+
+    def labelled(candidate: Candidate) -> Candidate:
+        row = rows.get(candidate.id, {})
+        category = row["category"] or None if "category" in row else candidate.category
+        split = row["split"] or None if "split" in row else candidate.split
+        return replace(candidate, category=category, split=split)
+
+    found.candidates = [labelled(candidate) for candidate in [*found.candidates, *missing]]
+    return found

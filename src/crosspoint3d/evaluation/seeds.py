@@ -1,0 +1,147 @@
+"""Data and features of every seed, for an encoder and its untrained twin, computed anew only where needed."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import nn
+
+from crosspoint3d import models
+from crosspoint3d.config import EvaluateConfig, UsageError
+from crosspoint3d.data.clouds import LabelledClouds, load_clouds
+from crosspoint3d.data.split import split_hash, stratified_share
+from crosspoint3d.evaluation.features import compute_features, subsample
+from crosspoint3d.evaluation.protocol import picked, weights_sha256
+from crosspoint3d.runtime import pick_device
+
+
+@dataclass(frozen=True)
+class SplitFeatures:
+    """What one encoder makes of the two splits; `test` is empty when only train was asked for."""
+
+    train: Float32[np.ndarray, "Ntr D"]
+    test: Float32[np.ndarray, "Nte D"]
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SeedFeatures:
+    """Everything one seed needs: the clouds, and the features of the encoder and of its untrained twin.
+
+    `untrained` is the same object as `trained` when the encoder is itself untrained (`random:`).
+    """
+
+    seed: int
+    clouds: LabelledClouds
+    trained: SplitFeatures
+    untrained: SplitFeatures
+
+    def record(self) -> dict[str, Any]:
+        """Plain values for the protocol record."""
+        return {"seed": self.seed, "trained": self.trained.record, "untrained": self.untrained.record}
+
+
+def seed_features(config: EvaluateConfig, *, test: bool = True) -> Iterator[SeedFeatures]:
+    """Load the data and compute features, seed by seed; what no seed can change is computed once.
+
+    Raises:
+        UsageError: the config, the data or the encoder cannot be used.
+    """
+    check(config)
+    device = pick_device(config.device)
+    clouds: LabelledClouds | None = None
+    trained: SplitFeatures | None = None
+    for seed in range(config.seeds):
+        if clouds is None or clouds.record["split_drawn"]:
+            clouds = limited(load_clouds(config.data, seed=seed), config.limit)
+        same = config.points == clouds.train_points.shape[1] == clouds.test_points.shape[1]
+        subset = replace(
+            clouds,
+            train_points=subsample(clouds.train_points, config.points, seed),
+            test_points=subsample(clouds.test_points, config.points, seed),
+            record=clouds.record | {"points_picked": picked(config.points, clouds.train_points.shape[1])},
+        )
+
+        def features(tower: nn.Module, subset: LabelledClouds = subset) -> SplitFeatures:
+            return _split_features(tower, subset, config, device, test)
+
+        fixed = same and not clouds.record["split_drawn"] and not config.encoder.startswith("random:")
+        if trained is None or not fixed:
+            trained = features(models.load_encoder(config.encoder, config.k, seed))
+        untrained = trained
+        if not config.encoder.startswith("random:"):
+            untrained = features(models.untrained(config.encoder, seed, config.k))
+        yield SeedFeatures(seed, subset, trained, untrained)
+
+
+def _split_features(
+    tower: nn.Module, clouds: LabelledClouds, config: EvaluateConfig, device: torch.device, test: bool
+) -> SplitFeatures:
+    started = time.monotonic()
+    train, held_out = (
+        compute_features(tower, points, batch_size=config.batch_size, device=device)
+        for points in (clouds.train_points, clouds.test_points if test else clouds.test_points[:1])
+    )
+    record = {
+        "sha256": weights_sha256(tower),
+        "k": getattr(tower, "k", None),
+        "width": train.shape[1],
+        "seconds": round(time.monotonic() - started, 3),
+    }
+    return SplitFeatures(train, held_out if test else held_out[:0], record)
+
+
+def check(config: EvaluateConfig) -> None:
+    """Refuse values that no evaluation can work with.
+
+    Raises:
+        UsageError: seeds, batch size, k or the share of the shapes is out of range.
+    """
+    for name, least in (("seeds", 1), ("batch_size", 1), ("k", 1)):
+        value = getattr(config, name)
+        if value is not None and value < least:
+            raise UsageError(f"--{name.replace('_', '-')} {value}: must be at least {least}")
+    if not 0 < config.limit <= 1:
+        raise UsageError(f"--limit {config.limit}: a share of the shapes, above 0 and up to 1")
+
+
+def limited(clouds: LabelledClouds, share: float) -> LabelledClouds:
+    """A stratified share of both splits (seed 0), said so in the record."""
+    if share == 1:
+        return clouds
+    names = {
+        part: [clouds.categories[label] for label in labels]
+        for part, labels in (("train", clouds.train_labels), ("test", clouds.test_labels))
+    }
+    train = stratified_share(names["train"], share, least=2)
+    test = stratified_share(names["test"], share, least=1)
+    train_ids = tuple(clouds.train_ids[row] for row in train)
+    test_ids = tuple(clouds.test_ids[row] for row in test)
+    pairs = [
+        zip(ids, (names[part][row] for row in rows), strict=True)
+        for part, ids, rows in (("train", train_ids, train), ("test", test_ids, test))
+    ]
+    record = clouds.record | {
+        "limit": share,
+        "train_shapes": len(train),
+        "test_shapes": len(test),
+        "split_sha256": split_hash(*pairs),
+        "notes": [
+            *clouds.record["notes"],
+            f"a stratified share of {share:g} of both splits, drawn with seed 0",
+        ],
+    }
+    return LabelledClouds(
+        clouds.train_points[train],
+        clouds.train_labels[train],
+        clouds.test_points[test],
+        clouds.test_labels[test],
+        clouds.categories,
+        train_ids,
+        test_ids,
+        record,
+    )

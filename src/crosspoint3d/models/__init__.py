@@ -1,0 +1,28 @@
+"""Networks: encoders of clouds and pictures, their projection heads, and the folders that they are kept in."""
+
+from crosspoint3d.models.crosspoint import CrossPoint, Projections, build_crosspoint
+from crosspoint3d.models.dgcnn import DGCNN
+from crosspoint3d.models.heads import ProjectionHead
+from crosspoint3d.models.image import image_encoder
+from crosspoint3d.models.load import load_encoder, load_image_encoder, untrained, untrained_image
+from crosspoint3d.models.pointnet import PointNet
+from crosspoint3d.models.resnet import ResNet
+from crosspoint3d.models.tower import Tower, load_tower, save_tower
+
+__all__ = [
+    "DGCNN",
+    "CrossPoint",
+    "PointNet",
+    "ProjectionHead",
+    "Projections",
+    "ResNet",
+    "Tower",
+    "build_crosspoint",
+    "image_encoder",
+    "load_encoder",
+    "load_image_encoder",
+    "load_tower",
+    "save_tower",
+    "untrained",
+    "untrained_image",
+]

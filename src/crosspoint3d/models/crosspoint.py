@@ -1,0 +1,72 @@
+"""CrossPoint: a point tower and an image tower that meet in one space.
+
+Axis letters: B shapes, N points, H and W pixels, E width of the joint space.
+"""
+
+from typing import NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from crosspoint3d.config import PretrainConfig
+from crosspoint3d.models.dgcnn import DGCNN
+from crosspoint3d.models.heads import ProjectionHead
+from crosspoint3d.models.image import image_encoder
+from crosspoint3d.models.pointnet import PointNet
+from crosspoint3d.models.tower import Tower, seeded_weights
+
+
+class Projections(NamedTuple):
+    """Where the two augmented clouds and the picture of every shape lie in the joint space, not normalised."""
+
+    cloud_1: Float[Tensor, "B E"]
+    cloud_2: Float[Tensor, "B E"]
+    image: Float[Tensor, "B E"] | None
+
+
+class CrossPoint(nn.Module):
+    """The two towers of CrossPoint (Afham et al., arXiv 2203.00680, figure 2)."""
+
+    def __init__(self, point_tower: Tower, image_tower: Tower) -> None:
+        super().__init__()
+        self.point_tower = point_tower
+        self.image_tower = image_tower
+
+    def forward(self, points: Float[Tensor, "B2 N 3"], images: Float[Tensor, "B 3 H W"] | None) -> Projections:
+        """Projections for `crosspoint_loss`.
+
+        Args:
+            points: 2B clouds: the B first augmentations, then the B second ones, as one batch (one BatchNorm).
+            images: an ImageNet-normalised picture of each of the B shapes, or None to leave the image tower alone.
+
+        Raises:
+            ValueError: the number of clouds is odd, or is not twice that of the pictures.
+        """
+        if len(points) % 2 or (images is not None and len(points) != 2 * len(images)):
+            pictures = "" if images is None else f" and {len(images)} pictures"
+            raise ValueError(f"CrossPoint: {len(points)} clouds{pictures}; needs two clouds for each picture")
+        clouds = self.point_tower.project(self.point_tower(points))
+        cloud_1, cloud_2 = clouds.chunk(2)
+        if images is None:
+            return Projections(cloud_1, cloud_2, None)
+        return Projections(cloud_1, cloud_2, self.image_tower.project(self.image_tower(images)))
+
+
+def build_crosspoint(config: PretrainConfig) -> CrossPoint:
+    """The model that a config describes, with weights drawn from `config.seed`; the global generators stay untouched.
+
+    Raises:
+        UsageError: the image encoder's name is unknown.
+        ValueError: a width or k is below 1.
+    """
+    with seeded_weights(config.seed):
+        encoder: DGCNN | PointNet
+        if config.encoder == "dgcnn":
+            encoder = DGCNN(config.k, config.emb_dims, config.width)
+        else:
+            encoder = PointNet(config.emb_dims)
+        images = image_encoder(config.image_encoder)
+        return CrossPoint(
+            Tower(encoder, ProjectionHead.for_clouds(encoder.features, config.projection_dims)),
+            Tower(images, ProjectionHead.for_images(images.features, config.projection_dims)),
+        )

@@ -1,0 +1,117 @@
+"""What a run needs from the machine: atomic files, a device, generators, stop requests. Imports torch when asked."""
+
+import contextlib
+import hashlib
+import os
+import platform
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crosspoint3d.config import Device, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary sibling of `path` to write a file or folder to; it takes the place of `path` only if all went well.
+
+    A full disk, an error or a kill while writing leaves what stood at `path` as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        if temporary.is_dir():
+            _replace_folder(temporary, path)
+        else:
+            _sync(temporary)
+            temporary.replace(path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def _replace_folder(new: Path, path: Path) -> None:
+    for file in new.rglob("*"):
+        if file.is_file():
+            _sync(file)
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    if path.exists():
+        path.rename(old)
+    new.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb") as handle:
+        os.fsync(handle.fileno())
+
+
+def pick_device(device: Device) -> "torch.device":
+    """The torch device for a `--device` value; auto takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        UsageError: the device asked for is not there.
+    """
+    import torch
+
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        device = "cuda" if present["cuda"] else "mps" if present["mps"] else "cpu"
+    if not present[device]:
+        here = ", ".join(name for name, there in present.items() if there)
+        raise UsageError(f"--device {device}: torch sees no such device here (there is: {here})")
+    return torch.device(device)
+
+
+def generator_for(*key: int, device: "torch.device | str" = "cpu") -> "torch.Generator":
+    """A torch generator seeded by a tuple of numbers, such as (seed, step): the same tuple, the same stream."""
+    import torch
+
+    digest = hashlib.sha256(repr(key).encode()).digest()
+    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "little", signed=True))
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, for records and reports."""
+    import torch
+
+    packages = ("crosspoint3d", "torch", "numpy", "numba", "scikit-learn", "pylance", "trimesh")
+    return {
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in packages},
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+@contextlib.contextmanager
+def stop_requests() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets, so that a loop can save and stop; a second Ctrl-C stops at once."""
+    requested = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield requested
+        return
+
+    def request(signum: int, frame: object) -> None:
+        if requested.is_set():
+            raise KeyboardInterrupt
+        requested.set()
+
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield requested
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

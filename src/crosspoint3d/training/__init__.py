@@ -1,0 +1,1 @@
+"""Recipes: how an encoder is trained."""

@@ -1,0 +1,58 @@
+"""The state of a run that can go on: weights, optimizer and the number of steps done.
+
+Nothing random needs saving: order, views and augmentations are functions of (seed, step).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from crosspoint3d.config import RunError
+from crosspoint3d.runtime import atomic
+
+FILE = Path("checkpoint") / "state.pt"
+
+
+def save_checkpoint(run: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+    """Write the state; the one before stays whole until the new one is on disk.
+
+    Raises:
+        RunError: it could not be written (a full disk, no permission).
+    """
+    state = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    try:
+        with atomic(run / FILE) as path:
+            torch.save(state, path)
+    except (OSError, RuntimeError) as error:
+        kept = "; the checkpoint before it is kept" if (run / FILE).exists() else ""
+        raise RunError(f"the checkpoint of step {step} could not be written to {run / FILE}: {error}{kept}") from error
+
+
+def checkpoint_step(run: Path) -> int | None:
+    """The step of a run's checkpoint, or None where there is none."""
+    return int(_load(run)["step"]) if (run / FILE).exists() else None
+
+
+def load_checkpoint(run: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """Put a run's state into the model and the optimizer; the number of steps done.
+
+    Raises:
+        RunError: the file cannot be read, or belongs to another network.
+    """
+    state = _load(run)
+    try:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise RunError(f"{run / FILE} does not fit this run's config: {error}") from error
+    return int(state["step"])
+
+
+def _load(run: Path) -> dict[str, Any]:
+    try:
+        state: dict[str, Any] = torch.load(run / FILE, map_location="cpu", weights_only=True)
+        return state
+    except Exception as error:
+        raise RunError(f"{run / FILE} cannot be read ({error}): remove it to start again from step 0") from error

@@ -1,0 +1,200 @@
+"""CrossPoint pre-training (Afham et al., CVPR 2022, arXiv 2203.00680): build, loop, evaluate, save."""
+
+import json
+import math
+import time
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from crosspoint3d import runtime
+from crosspoint3d.config import PretrainConfig, RunError
+from crosspoint3d.data.pairs import DrawOrder, Pairs, load_pairs
+from crosspoint3d.data.table import ShapeTable
+from crosspoint3d.losses import CrossPointLoss, crosspoint_loss
+from crosspoint3d.models.crosspoint import CrossPoint, build_crosspoint
+from crosspoint3d.models.tower import save_tower
+from crosspoint3d.training import checkpoint, metrics
+from crosspoint3d.training.run_folder import SUMMARY, is_finished, open_run
+from crosspoint3d.training.schedule import learning_rate
+from crosspoint3d.training.setup import build_optimizer, draw_order, validate
+from crosspoint3d.transforms import augment_images, augment_points, subsample
+
+
+@dataclass(frozen=True)
+class PretrainResult:
+    """How a run ended; `RUN/summary.json` holds the same for a finished one.
+
+    Attributes:
+        run: the run folder. steps: steps done in all. total: steps of the schedule.
+        loss: of the last step of this call, NaN if it made none. seconds: time of this call.
+        pairs_per_s: throughput of this call. stopped: whether Ctrl-C or SIGTERM ended it early.
+    """
+
+    run: str
+    steps: int
+    total: int
+    loss: float
+    seconds: float
+    pairs_per_s: float
+    stopped: bool = False
+    note: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 130 when the run was interrupted."""
+        return 130 if self.stopped else 0
+
+    def __str__(self) -> str:
+        if self.note:
+            return f"{self.run}: {self.note}"
+        if self.stopped:
+            return f"{self.run}: stopped at step {self.steps} of {self.total}; go on with --out {self.run} --resume"
+        speed = f"{self.seconds:.0f} s, {self.pairs_per_s:.1f} pairs/s"
+        return f"{self.run}: {self.steps} steps, loss {self.loss:.3f}, {speed}"
+
+
+def pretrain(config: PretrainConfig) -> PretrainResult:
+    """Train a point and an image encoder on the tables of `config.data`; everything lands in `config.out`.
+
+    Raises:
+        UsageError: an option has an impossible value, or the run folder is in use.
+        RunError: the loss is no longer finite, or a checkpoint cannot be written; the last good state is kept.
+    """
+    validate(config)
+    device = runtime.pick_device(config.device)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    tables = [ShapeTable(path) for path in config.data]
+    order = draw_order(config, tables)
+    total = min(config.epochs * order.steps, config.max_steps or math.inf)
+
+    model = build_crosspoint(config).to(device)
+    optimizer = build_optimizer(config, model)
+    start = open_run(config)
+    if config.resume and is_finished(config.out):
+        return PretrainResult(
+            str(config.out), start, start, math.nan, 0.0, 0.0, note="this run is finished; nothing to do"
+        )
+    if start:
+        checkpoint.load_checkpoint(config.out, model, optimizer)
+    else:
+        checkpoint.save_checkpoint(config.out, model, optimizer, 0)
+
+    result = _loop(config, model, optimizer, tables, order, start, int(total), device)
+    if not result.stopped:
+        _save(config, model, tables, result)
+    return result
+
+
+def _loop(
+    config: PretrainConfig,
+    model: CrossPoint,
+    optimizer: torch.optim.Optimizer,
+    tables: list[ShapeTable],
+    order: DrawOrder,
+    start: int,
+    total: int,
+    device: torch.device,
+) -> PretrainResult:
+    log_every = config.log_every or (1 if total < 1000 else 20)
+    began = logged = time.monotonic()
+    step, loss_value = start, math.nan
+    batches = load_pairs(tables, order.from_step(start, total), workers=config.workers, pin=device.type == "cuda")
+    bar = tqdm(total=total, initial=start, unit="step", desc="pretrain", disable=None)
+    model.train()
+    with runtime.stop_requests() as stop, closing(bar):
+        for batch in batches:
+            lr = learning_rate(step, total, peak=config.lr, warmup=config.warmup)
+            loss = _step(config, model, optimizer, batch, step, lr, device)
+            step += 1
+            if step % log_every == 0 or step == total:
+                now = time.monotonic()
+                loss_value = loss.total.item()
+                speed = config.batch_size * (step - max(start, _last_multiple(step - 1, log_every))) / (now - logged)
+                logged = now
+                metrics.append(config.out, _row(step, order.steps, loss, lr, speed))
+                bar.set_postfix(loss=f"{loss_value:.3f}", pairs_per_s=f"{speed:.1f}", refresh=False)
+            bar.update()
+            if stop.is_set() or step % config.checkpoint_every == 0 or step == total:
+                checkpoint.save_checkpoint(config.out, model, optimizer, step)
+            if stop.is_set() and step < total:
+                break
+    seconds = time.monotonic() - began
+    speed = config.batch_size * (step - start) / max(seconds, 1e-9)
+    return PretrainResult(str(config.out), step, total, loss_value, seconds, speed, stopped=step < total)
+
+
+def _step(
+    config: PretrainConfig,
+    model: CrossPoint,
+    optimizer: torch.optim.Optimizer,
+    batch: Pairs,
+    step: int,
+    lr: float,
+    device: torch.device,
+) -> CrossPointLoss:
+    """One update: both augmented clouds as one batch of 2B, and one augmented picture of each shape."""
+    generator = runtime.generator_for(config.seed, step, device=device)
+    points = batch.points.to(device, non_blocking=True)
+    images = batch.images.to(device, non_blocking=True)
+    clouds = torch.cat([_augmented(points, config, generator) for _ in range(2)])
+    pictures = augment_images(images, config.image_size, config.recipe, generator) if config.cross_weight else None
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+        cloud_1, cloud_2, image = model(clouds, pictures)
+    loss = crosspoint_loss(
+        cloud_1,
+        cloud_2,
+        image,
+        temperature=config.temperature,
+        intra_weight=config.intra_weight,
+        cross_weight=config.cross_weight,
+    )
+    optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss.total)
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip or math.inf)
+    if not torch.isfinite(loss.total) or not torch.isfinite(norm):
+        kept = checkpoint.checkpoint_step(config.out)
+        raise RunError(
+            f"step {step + 1}: loss {loss.total.item()}, gradient norm {norm.item()}, learning rate {lr:.2g}. "
+            f"The state of step {kept} is kept in {config.out / checkpoint.FILE}; "
+            f"start a new run with a lower --lr, or with --grad-clip"
+        )
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    optimizer.step()
+    return loss
+
+
+def _augmented(points: Tensor, config: PretrainConfig, generator: torch.Generator) -> Tensor:
+    return augment_points(subsample(points, config.points, generator), config.recipe, generator)
+
+
+def _row(step: int, steps_per_epoch: int, loss: CrossPointLoss, lr: float, speed: float) -> dict[str, Any]:
+    return {
+        "step": step,
+        "epoch": (step - 1) // steps_per_epoch,
+        "loss": loss.total.item(),
+        "intra_modal": loss.intra_modal.item(),
+        "cross_modal": loss.cross_modal.item() if loss.cross_modal.isfinite() else None,
+        "lr": lr,
+        "pairs_per_s": speed,
+    }
+
+
+def _last_multiple(step: int, every: int) -> int:
+    return step // every * every
+
+
+def _save(config: PretrainConfig, model: CrossPoint, tables: list[ShapeTable], result: PretrainResult) -> None:
+    trained_on = {"data": [table.path for table in tables], "steps": result.steps, "seed": config.seed}
+    save_tower(model.point_tower, config.out / "encoder", trained_on)
+    if config.cross_weight:
+        save_tower(model.image_tower, config.out / "image_encoder", trained_on)
+    summary = asdict(result) | {"environment": runtime.environment()}
+    with runtime.atomic(config.out / SUMMARY) as path:
+        path.write_text(json.dumps(summary, indent=1), encoding="utf-8")

@@ -1,0 +1,52 @@
+"""A run's folder: who may write into it, and whether a run there can go on."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+from crosspoint3d.config import PretrainConfig, UsageError
+from crosspoint3d.config_file import load_yaml, save_yaml, to_dict
+from crosspoint3d.runtime import atomic
+from crosspoint3d.training import checkpoint, metrics
+
+CONFIG = "config.yaml"
+SUMMARY = "summary.json"
+# What a resumed run may change without changing its result.
+_FREE = {"resume", "device", "workers", "threads", "log_every", "checkpoint_every", "out"}
+
+
+def open_run(config: PretrainConfig) -> int:
+    """Claim `config.out` for a run; the number of steps that are already done there (0 for a new run).
+
+    Raises:
+        UsageError: the folder is in use and `resume` is off, or the config differs from the one the run began with.
+    """
+    run = config.out
+    if run.exists() and not run.is_dir():
+        raise UsageError(f"--out {run} is a file: give a folder")
+    if run.is_dir() and any(run.iterdir()) and not config.resume:
+        raise UsageError(f"--out {run} exists: give another folder, or --resume to go on with the run in it")
+    if config.resume and (run / CONFIG).exists():
+        _check_same(config, run / CONFIG)
+    done = checkpoint.checkpoint_step(run) if config.resume else None
+    if config.resume and done is None:
+        sys.stderr.write(f"no checkpoint in {run}: starting at step 0\n")
+    run.mkdir(parents=True, exist_ok=True)
+    if done is None:
+        with atomic(run / CONFIG) as path:
+            save_yaml(dataclasses.replace(config, resume=False), path)
+    metrics.cut(run, done or 0)
+    return done or 0
+
+
+def is_finished(run: Path) -> bool:
+    """Whether a run in this folder came to its end."""
+    return (run / SUMMARY).exists()
+
+
+def _check_same(config: PretrainConfig, path: Path) -> None:
+    before, now = load_yaml(path, PretrainConfig), to_dict(config)
+    differ = [key for key in now if key not in _FREE and before.get(key, now[key]) != now[key]]
+    if differ:
+        changes = "; ".join(f"{key} was {before[key]!r}, now {now[key]!r}" for key in differ)
+        raise UsageError(f"--resume cannot change what decides the result: {changes}")

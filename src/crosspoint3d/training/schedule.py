@@ -1,0 +1,21 @@
+"""The learning rate of a step."""
+
+import math
+
+
+def learning_rate(step: int, total: int, *, peak: float, warmup: float) -> float:
+    """Linear warm-up, then half a cosine towards zero (Loshchilov and Hutter, arXiv 1608.03983).
+
+    Args:
+        step: steps done so far, 0 to `total - 1`.
+        total: steps of the whole training.
+        peak: learning rate at the end of the warm-up.
+        warmup: share of the steps in which the rate rises; the first step already moves.
+
+    Returns:
+        The rate of this step; above zero for every one of the `total` steps.
+    """
+    rise = math.ceil(warmup * total)
+    if step < rise:
+        return peak * (step + 1) / (rise + 1)
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(total - rise, 1)))

@@ -1,0 +1,66 @@
+"""What a pre-training run is built from, with every option checked first."""
+
+import torch
+from torch import nn
+
+from crosspoint3d.config import PretrainConfig, UsageError
+from crosspoint3d.data.pairs import DrawOrder
+from crosspoint3d.data.table import ShapeTable
+
+
+def build_optimizer(config: PretrainConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """Adam (decay added to the gradient, as published) or AdamW over all weights."""
+    optimizer = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
+    return optimizer(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+
+
+def draw_order(config: PretrainConfig, tables: list[ShapeTable]) -> DrawOrder:
+    """The order in which the training rows of the tables are seen: status ok, split train or none.
+
+    Raises:
+        UsageError: a table has no such row or too few points, or the batch is larger than all of them.
+    """
+    rows = tuple(table.select("train", or_null=True) for table in tables)
+    for path, mine, table in zip(config.data, rows, tables, strict=True):
+        if not len(mine):
+            raise UsageError(f"--data {path}: no shape with status ok whose split is train or empty")
+        if config.points > table.points:
+            raise UsageError(f"--points {config.points}: the table {path} holds {table.points} points a shape")
+    if config.weights and len(config.weights) != len(tables):
+        raise UsageError(f"--weights has {len(config.weights)} numbers for {len(tables)} tables: give one a table")
+    order = DrawOrder(rows, config.batch_size, config.weights, config.seed)
+    if not order.steps:
+        shapes = sum(len(mine) for mine in rows)
+        raise UsageError(f"--batch-size {config.batch_size} is more than the {shapes} shapes to train on")
+    return order
+
+
+def validate(config: PretrainConfig) -> None:
+    """Refuse values that cannot work before anything is written.
+
+    Raises:
+        UsageError: names the option, its value and what would work.
+    """
+    least = {
+        "batch_size": 2,
+        "epochs": 1,
+        "k": 1,
+        "points": 2,
+        "image_size": 16,
+        "emb_dims": 1,
+        "projection_dims": 1,
+    }
+    for name, value in least.items():
+        if getattr(config, name) < value:
+            raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: must be at least {value}")
+    if config.max_steps is not None and config.max_steps < 1:
+        raise UsageError(f"--max-steps {config.max_steps}: must be at least 1")
+    for name in ("temperature", "lr", "width", "checkpoint_every"):
+        if not getattr(config, name) > 0:
+            raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: must be above 0")
+    if config.encoder == "dgcnn" and config.k > config.points:
+        raise UsageError(f"--k {config.k} is more than --points {config.points}")
+    if min(config.intra_weight, config.cross_weight) < 0 or config.intra_weight == config.cross_weight == 0:
+        raise UsageError("--intra-weight and --cross-weight: both at least 0, and one above it")
+    if config.weights and min(config.weights) <= 0:
+        raise UsageError(f"--weights {config.weights}: every share must be above 0")

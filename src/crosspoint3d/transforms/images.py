@@ -1,0 +1,99 @@
+"""Augmentations of pictures: uint8 batches on the device in, normalised float batches out.
+
+No function edits its input. Axis letters: B samples, H and W pixels. Generators live on the pictures' device.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Generator, Tensor
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+LUMINANCE = (0.299, 0.587, 0.114)
+
+
+def resize(images: UInt8[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 S S"]:
+    """Pictures as floats in [0, 1] of `size` x `size` pixels, bilinear, antialiased where they shrink.
+
+    Raises:
+        ValueError: `size` is below 1.
+    """
+    if size < 1:
+        raise ValueError(f"resize: size={size} must be at least 1 pixel")
+    floats = images.float() / 255
+    if images.shape[2:] == (size, size):
+        return floats
+    shrinks = size < max(images.shape[2:])
+    return F.interpolate(floats, (size, size), mode="bilinear", align_corners=False, antialias=shrinks)
+
+
+def normalise(images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
+    """Subtract ImageNet's channel means and divide by its standard deviations."""
+    mean = images.new_tensor(IMAGENET_MEAN)[:, None, None]
+    return (images - mean) / images.new_tensor(IMAGENET_STD)[:, None, None]
+
+
+def to_input(images: UInt8[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 S S"]:
+    """What an image encoder sees in an evaluation: resized and normalised, nothing random."""
+    return normalise(resize(images, size))
+
+
+def colour_jitter(images: Float[Tensor, "B 3 H W"], strength: float, generator: Generator) -> Float[Tensor, "B 3 H W"]:
+    """Change brightness, then contrast, then saturation of every picture by factors of its own.
+
+    Factors come from U(1 - strength, 1 + strength). Brightness multiplies; contrast blends with the picture's mean
+    luminance, saturation with the luminance of each pixel. Values stay in [0, 1].
+    """
+    unit = torch.rand((3, len(images), 1, 1, 1), device=images.device, generator=generator)
+    brightness, contrast, saturation = (1 - strength + 2 * strength * unit).to(images.dtype).unbind(0)
+    weights = images.new_tensor(LUMINANCE)[:, None, None]
+    images = (images * brightness).clamp(0, 1)
+    grey = (images * weights).sum(1, keepdim=True).mean((2, 3), keepdim=True)
+    images = torch.lerp(grey.expand_as(images), images, contrast).clamp(0, 1)
+    grey = (images * weights).sum(1, keepdim=True)
+    return torch.lerp(grey.expand_as(images), images, saturation).clamp(0, 1)
+
+
+def flip(images: Float[Tensor, "B 3 H W"], generator: Generator) -> Float[Tensor, "B 3 H W"]:
+    """Mirror every picture left to right with probability one half."""
+    mirrored = torch.rand((len(images), 1, 1, 1), device=images.device, generator=generator) < 0.5
+    return torch.where(mirrored, images.flip(3), images)
+
+
+def crop(images: Float[Tensor, "B 3 H W"], smallest: float, generator: Generator) -> Float[Tensor, "B 3 H W"]:
+    """Zoom every picture onto a random window with sides of U(smallest, 1) of its own, bilinear."""
+    unit = torch.rand((3, len(images)), device=images.device, generator=generator)
+    side = smallest + (1 - smallest) * unit[0]
+    shift = (1 - side) * (2 * unit[1:] - 1)
+    zero = torch.zeros_like(side)
+    window = torch.stack([side, zero, shift[0], zero, side, shift[1]], dim=1).reshape(-1, 2, 3)
+    grid = F.affine_grid(window.to(images.dtype), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def augment_images(
+    images: UInt8[Tensor, "B 3 H W"], size: int, recipe: Literal["default", "paper"], generator: Generator
+) -> Float[Tensor, "B 3 S S"]:
+    """One random view of every picture, normalised for an image encoder.
+
+    - `paper` (arXiv 2203.00680 and its code): resize, colour jitter of 0.4, horizontal flip;
+    - `default`: the same, after a zoom onto a window with sides of at least 0.8.
+
+    Args:
+        images: pictures (B, 3, H, W), uint8.
+        size: pixels a side of the result.
+        recipe: `default` or `paper`.
+        generator: on the device of `images`.
+
+    Raises:
+        ValueError: the recipe has another name, or `size` is below 1.
+    """
+    if recipe not in ("default", "paper"):
+        raise ValueError(f"augment_images: recipe={recipe!r} must be 'default' or 'paper'")
+    floats = resize(images, size)
+    if recipe == "default":
+        floats = crop(floats, 0.8, generator)
+    return normalise(flip(colour_jitter(floats, 0.4, generator), generator))

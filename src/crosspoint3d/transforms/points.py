@@ -1,0 +1,103 @@
+"""Augmentations of point clouds: a whole batch at once, with random parameters of its own for every sample.
+
+No function edits its input. Axis letters: B samples, N points. y is up. Generators live on the points' device.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+
+
+def _uniform(shape: tuple[int, ...], low: float, high: float, like: Tensor, generator: Generator) -> Tensor:
+    unit = torch.rand(shape, dtype=like.dtype, device=like.device, generator=generator)
+    return low + (high - low) * unit
+
+
+def normalise(points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N 3"]:
+    """Centre every cloud on its mean and divide it by its largest radius (a cloud of one place stays at 0)."""
+    centred = points - points.mean(1, keepdim=True)
+    radius = torch.linalg.vector_norm(centred, dim=2).amax(1)[:, None, None]
+    return centred / torch.where(radius > 0, radius, torch.ones_like(radius))
+
+
+def scale(points: Float[Tensor, "B N 3"], low: float, high: float, generator: Generator) -> Float[Tensor, "B N 3"]:
+    """Multiply every cloud by one factor from U(low, high)."""
+    return points * _uniform((len(points), 1, 1), low, high, points, generator)
+
+
+def rotate_y(points: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tensor, "B N 3"]:
+    """Turn every cloud about the y axis (up) by an angle from U(0, 2 pi)."""
+    angle = _uniform((len(points), 1), 0.0, 2 * math.pi, points, generator)
+    x, y, z = points.unbind(2)
+    cos, sin = angle.cos(), angle.sin()
+    return torch.stack([cos * x + sin * z, y, cos * z - sin * x], dim=2)
+
+
+def translate(points: Float[Tensor, "B N 3"], fraction: float, generator: Generator) -> Float[Tensor, "B N 3"]:
+    """Shift every cloud along each axis by U(-fraction, fraction) of its extent (largest less smallest) there."""
+    extent = points.amax(1, keepdim=True) - points.amin(1, keepdim=True)
+    return points + extent * _uniform((len(points), 1, 3), -fraction, fraction, points, generator)
+
+
+def jitter(points: Float[Tensor, "B N 3"], sigma: float, clip: float, generator: Generator) -> Float[Tensor, "B N 3"]:
+    """Move every point by normal noise of standard deviation `sigma`, each coordinate clipped at +-`clip`."""
+    noise = torch.randn(points.shape, dtype=points.dtype, device=points.device, generator=generator)
+    return points + (sigma * noise).clamp(-clip, clip)
+
+
+def drop(points: Float[Tensor, "B N 3"], max_ratio: float, generator: Generator) -> Float[Tensor, "B N 3"]:
+    """Drop each point with a probability drawn for the cloud from U(0, max_ratio).
+
+    Dropped points become copies of the cloud's first, so that the shape of the batch stays (CrossPoint's way).
+    """
+    ratio = _uniform((len(points), 1), 0.0, max_ratio, points, generator)
+    dropped = _uniform(tuple(points.shape[:2]), 0.0, 1.0, points, generator) < ratio
+    return torch.where(dropped[:, :, None], points[:, :1], points)
+
+
+def subsample(points: Float[Tensor, "B N 3"], count: int, generator: Generator) -> Float[Tensor, "B M 3"]:
+    """`count` different points of every cloud, a random subset of its own for each, in random order.
+
+    Raises:
+        ValueError: a cloud has fewer than `count` points, or `count` is below 1.
+    """
+    available = points.shape[1]
+    if not 1 <= count <= available:
+        raise ValueError(f"subsample: count={count} must be between 1 and the clouds' {available} points")
+    rank = _uniform((len(points), available), 0.0, 1.0, points.new_empty(0, dtype=torch.float32), generator)
+    chosen = rank.topk(count, dim=1).indices
+    return points.gather(1, chosen[:, :, None].expand(-1, -1, 3))
+
+
+def augment_points(
+    points: Float[Tensor, "B N 3"], recipe: Literal["default", "paper"], generator: Generator
+) -> Float[Tensor, "B N 3"]:
+    """One random view of every cloud.
+
+    Both recipes normalise, scale, rotate about y, translate, jitter and drop points, in this order:
+
+    - `paper` (arXiv 2203.00680 and its code): scale U(0.5, 2), full turn, translation up to 0.5 of the extent, jitter
+      of sigma 0.01 clipped at 0.05, drop ratio U(0, 0.875);
+    - `default`: scale U(0.8, 1.25), full turn, translation up to 0.2, the same jitter, drop ratio U(0, 0.5). Evaluated
+      clouds are normalised, so large scales and shifts only ask the encoder to undo them.
+
+    Args:
+        points: clouds (B, N, 3), y up, any scale.
+        recipe: `default` or `paper`.
+        generator: on the device of `points`.
+
+    Raises:
+        ValueError: the recipe has another name.
+    """
+    if recipe == "paper":
+        factors, shift, ratio = (0.5, 2.0), 0.5, 0.875
+    elif recipe == "default":
+        factors, shift, ratio = (0.8, 1.25), 0.2, 0.5
+    else:
+        raise ValueError(f"augment_points: recipe={recipe!r} must be 'default' or 'paper'")
+    points = scale(normalise(points), *factors, generator)
+    points = translate(rotate_y(points, generator), shift, generator)
+    return drop(jitter(points, 0.01, 0.05, generator), ratio, generator)

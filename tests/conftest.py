@@ -1,0 +1,28 @@
+"""Shape and type checks (jaxtyping with beartype) for every module but those that hold compiled kernels."""
+
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src" / "crosspoint3d"
+KERNELS = {"crosspoint3d.data.raster", "crosspoint3d.ops.cpu"}
+
+
+def modules() -> list[str]:
+    """Every module of the package by its dotted name, packages left out."""
+    files = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py")
+    return [".".join(path.relative_to(SOURCE.parent).with_suffix("").parts) for path in files]
+
+
+install_import_hook([name for name in modules() if name not in KERNELS], "beartype.beartype")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data beside the repository; tests that need it are skipped where it is missing."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no shared data beside the repository")
+    return folder

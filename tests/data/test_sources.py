@@ -1,0 +1,90 @@
+"""Which files are shapes, and what their folders say about them."""
+
+from pathlib import Path
+
+import pytest
+
+from crosspoint3d.config import UsageError
+from crosspoint3d.data.shapes import CATEGORIES
+from crosspoint3d.data.sources import Candidate, find
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("x")
+
+
+def labels_of(candidates: list[Candidate]) -> dict[str, tuple[str | None, str | None]]:
+    return {candidate.id: (candidate.category, candidate.split) for candidate in candidates}
+
+
+def test_category_and_split_come_from_folders(tmp_path: Path) -> None:
+    touch(tmp_path, "chair/train/a.off", "chair/test/b.off", "lamp/c.off", "train/mug/d.off", "e.off", "obj/f.obj")
+    assert labels_of(find(str(tmp_path)).candidates) == {
+        "chair/test/b.off": ("chair", "test"),
+        "chair/train/a.off": ("chair", "train"),
+        "e.off": (None, None),
+        "lamp/c.off": ("lamp", None),
+        "obj/f.obj": (None, None),
+        "train/mug/d.off": ("mug", "train"),
+    }
+
+
+def test_everything_else_is_counted(tmp_path: Path) -> None:
+    touch(tmp_path, "a.obj", "a.mtl", "wood.png", "b.bin", "table.csv", "LICENSE.txt", "x.blend", "y.blend", "c.usdz")
+    found = find(str(tmp_path))
+    assert [candidate.id for candidate in found.candidates] == ["a.obj"]
+    assert found.companions == 5
+    assert dict(found.other) == {".blend": 2, ".usdz": 1}
+
+
+def test_one_model_in_two_formats_is_taken_once(tmp_path: Path) -> None:
+    touch(tmp_path, "set/obj/a.obj", "set/gltf/a.gltf", "set/obj/b.obj", "set/x/a.obj", "set/y/a.gltf", "c.obj", "c.ply")
+    found = find(str(tmp_path))
+    expected = ["c.obj", "c.ply", "set/gltf/a.gltf", "set/obj/b.obj", "set/x/a.obj", "set/y/a.gltf"]
+    assert [candidate.id for candidate in found.candidates] == expected
+    assert found.same_model == ["set/obj/a.obj"]
+
+
+def test_labels_override_folders_and_name_what_is_missing(tmp_path: Path) -> None:
+    touch(tmp_path, "A/a.ply", "A/b.ply")
+    (tmp_path / "split.csv").write_text("path,category,split\nA/a.ply,alpha,test\nA/gone.ply,alpha,train\n")
+    found = find(str(tmp_path), labels=Path("split.csv"))
+    expected = {"A/a.ply": ("alpha", "test"), "A/b.ply": ("A", None), "A/gone.ply": ("alpha", "train")}
+    assert labels_of(found.candidates) == expected
+    assert found.unlabelled == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("file,split\na,b\n", "expected a header"), ("path,split\na,training\n", "train, val or test")]
+)
+def test_bad_labels_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    touch(tmp_path, "a.ply")
+    (tmp_path / "l.csv").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        find(str(tmp_path), labels=tmp_path / "l.csv")
+    with pytest.raises(UsageError, match="no such file"):
+        find(str(tmp_path), labels=tmp_path / "none.csv")
+
+
+def test_a_list_file_and_a_single_shape(tmp_path: Path) -> None:
+    touch(tmp_path, "A/a.ply", "A/b.ply")
+    (tmp_path / "list.txt").write_text("# mine\nA/b.ply\n\nA/a.ply\nA/b.ply\nA/gone.ply\n")
+    assert [c.id for c in find(str(tmp_path / "list.txt")).candidates] == ["A/b.ply", "A/a.ply", "A/gone.ply"]
+    assert [c.id for c in find(str(tmp_path / "A" / "a.ply")).candidates] == ["a.ply"]
+
+
+def test_procedural_shapes_hold_out_whole_blocks() -> None:
+    block = len(CATEGORIES)
+    found = find(f"procedural:{7 * block}:3")
+    splits = [candidate.split for candidate in found.candidates]
+    assert splits == (["train"] * block + ["test"] * block + ["train"] * 3 * block) + ["train"] * block + ["test"] * block
+    assert found.candidates[5].procedural == (3, 5)
+    assert found.candidates == find(f"procedural:{7 * block}", seed=3).candidates
+
+
+@pytest.mark.parametrize("source", ["procedural:", "procedural:0", "procedural:ten", "procedural:1:2:3", "nowhere"])
+def test_a_source_that_cannot_be_is_refused(source: str) -> None:
+    with pytest.raises(UsageError, match="SOURCE"):
+        find(source)

@@ -1,0 +1,72 @@
+"""ShapeTable: what goes in comes out, and what is no table is refused."""
+
+import json
+from pathlib import Path
+
+import lance
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from crosspoint3d.config import UsageError
+from crosspoint3d.data.table import ShapeTable
+from tests.data.tables import example_row, example_table
+
+
+def test_rows_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
+    rows = [example_row(i) for i in range(9)]
+    table = ShapeTable.create(tmp_path / "t", points=32, settings={"seed": 3})
+    table.append(rows[:4])
+    table.append(rows[4:])
+    order = [7, 0, 7, 3]
+    taken = ShapeTable(tmp_path / "t").take(order, ["id", "points", "normals", "parts", "views", "view_poses", "area"])
+    assert taken["id"] == [rows[i]["id"] for i in order]
+    for name in ("points", "normals", "parts", "view_poses"):
+        np.testing.assert_array_equal(taken[name], np.stack([rows[i][name] for i in order]))
+    assert taken["points"].dtype == np.float32
+    assert taken["views"] == [rows[i]["views"] for i in order]
+    assert table.settings == {"seed": 3, "points": 32}
+
+
+def test_select_by_status_and_split(tmp_path: Path) -> None:
+    table = ShapeTable.create(tmp_path / "t", points=32, settings={})
+    splits = ["train", "test", None, "train"]
+    table.append([example_row(i) | {"split": split} for i, split in enumerate(splits)])
+    table.append([{"id": "bad", "source": "bad.off", "split": "train", "status": "empty file"}])
+    assert table.select().tolist() == [0, 1, 2, 3]
+    assert table.select("train").tolist() == [0, 3]
+    assert table.select("train", or_null=True).tolist() == [0, 2, 3]
+    assert table.column("status") == ["ok"] * 4 + ["empty file"]
+    assert len(table) == 5
+    assert table.delete_failed() == 1
+    assert table.column("id", [3, 0]) == ["shape/3", "shape/0"]
+
+
+def test_an_array_of_a_failed_row_is_an_error(tmp_path: Path) -> None:
+    table = ShapeTable.create(tmp_path / "t", points=32, settings={})
+    table.append([example_row(0), {"id": "bad", "source": "bad.off", "status": "empty file"}])
+    with pytest.raises(ValueError, match="'points' is null in 1"):
+        table.take([0, 1], ["points"])
+
+
+def test_a_spawned_worker_opens_the_table_anew(tmp_path: Path) -> None:
+    table = example_table(tmp_path / "t", 6)
+    state = table.__getstate__()
+    assert state == {"path": str(tmp_path / "t")}
+    again = ShapeTable.__new__(ShapeTable)
+    again.__setstate__(state)
+    assert again.column("id") == table.column("id")
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "lance", "version"])
+def test_what_is_no_table_is_refused(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "t"
+    if kind == "folder":
+        path.mkdir()
+        (path / "a.txt").write_text("x")
+    if kind in ("lance", "version"):
+        header = {b"crosspoint3d": json.dumps({"version": 99, "settings": {}}).encode()} if kind == "version" else None
+        lance.write_dataset(pa.table({"id": ["a"]}).replace_schema_metadata(header), str(path))
+    message = {"lance": "not a ShapeTable", "version": "version 99, this package reads version 1"}.get(kind, "no table at")
+    with pytest.raises(UsageError, match=message):
+        ShapeTable(path)

@@ -1,0 +1,90 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from crosspoint3d.ops import knn, reference
+
+
+def brute_force(points: Tensor, k: int) -> list[list[list[int]]]:
+    """By sorting tuples (is another point, distance, index) in float64."""
+    result = []
+    for cloud in points.double().tolist():
+        rows = []
+        for i, x in enumerate(cloud):
+            keys = sorted((j != i, sum((a - b) ** 2 for a, b in zip(x, y, strict=True)), j) for j, y in enumerate(cloud))
+            rows.append([j for _, _, j in keys[:k]])
+        result.append(rows)
+    return result
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_is_brute_force_on_grids_full_of_ties(data: st.DataObject) -> None:
+    clouds, count, channels = data.draw(st.tuples(st.integers(1, 3), st.integers(1, 40), st.integers(1, 6)))
+    k = data.draw(st.integers(1, count))
+    seed = data.draw(st.integers(0, 2**16))
+    spread = data.draw(st.integers(1, 4))
+    points = torch.randint(-spread, spread + 1, (clouds, count, channels), generator=torch.Generator().manual_seed(seed))
+    # Multiples of 1/8 whose mean is exact as well, so that float32 is exact and every tie is one.
+    points = torch.cat([points, -points], dim=1).float()[:, : 2 * count] / 8
+    assert knn(points, k).tolist() == brute_force(points, k)
+
+
+@pytest.mark.parametrize("channels", [3, 64])
+@pytest.mark.parametrize("count", [1000, 1024, 1500])
+def test_agrees_with_the_definition_on_real_numbers(channels: int, count: int) -> None:
+    points = torch.randn(2, count, channels, generator=torch.Generator().manual_seed(count))
+    mine, plain = knn(points, 20), reference.knn(points, 20)
+    # Another order of summation may swap two neighbours at almost the same distance.
+    assert (mine == plain).double().mean() > 0.9995
+    distance = (points[:, :, None] - points[:, None]).square().sum(3)
+    torch.testing.assert_close(distance.gather(2, mine), distance.gather(2, plain), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [3, 32])
+def test_copies_of_a_point_come_in_the_order_of_their_index(channels: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(2, 600, channels, generator=generator)
+    dropped = torch.rand(2, 600, 1, generator=generator) < 0.87
+    points = torch.where(dropped, points[:, :1], points)
+    indices = knn(points, 20)
+    assert torch.equal(indices[:, :, 0], torch.arange(600).expand(2, -1))
+    for cloud in range(2):
+        copies = (points[cloud] == points[cloud, 0]).all(1).nonzero().flatten().tolist()
+        for i in (copies[0], copies[7], copies[-1]):
+            expected = [i] + [j for j in copies if j != i]
+            assert indices[cloud, i].tolist() == expected[:20]
+    assert (indices == reference.knn(points, 20)).double().mean() > 0.999
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_other_precisions(dtype: torch.dtype) -> None:
+    points = torch.randint(-4, 5, (2, 30, 5), generator=torch.Generator().manual_seed(1)).to(dtype)
+    points = torch.cat([points, -points], 1)
+    assert torch.equal(knn(points, 9), reference.knn(points.double(), 9))
+
+
+def test_far_from_the_origin_distances_stay_accurate() -> None:
+    points = torch.randn(1, 200, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    moved = (points + 512).float()
+    assert (knn(moved, 8) == reference.knn(moved.double(), 8)).double().mean() > 0.999
+
+
+def test_no_gradient_and_no_autocast() -> None:
+    points = torch.randn(1, 50, 16, generator=torch.Generator().manual_seed(3), requires_grad=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        indices = knn(points, 5)
+    assert not indices.requires_grad
+    assert torch.equal(indices, knn(points, 5))
+
+
+def test_no_clouds_give_no_neighbours() -> None:
+    assert knn(torch.zeros(0, 8, 3), 4).shape == (0, 8, 4)
+
+
+@pytest.mark.parametrize(("count", "k"), [(5, 6), (5, 0), (0, 1), (5, -1)])
+def test_impossible_k_is_named(count: int, k: int) -> None:
+    with pytest.raises(ValueError, match=rf"k={k} must be between 1 and the clouds' {count} points"):
+        knn(torch.zeros(1, count, 3), k)
