@@ -11,6 +11,8 @@ from jaxtyping import Float, Float32, Float64, Int, Int64
 
 FIELD_OF_VIEW = math.radians(40.0)
 """Full opening angle of every camera in radians, across and up."""
+HALF_ANGLE_TANGENT = math.tan(FIELD_OF_VIEW / 2)
+"""Half the height of what a camera sees at distance 1."""
 CAMERA_DISTANCE = 1.04 / math.sin(FIELD_OF_VIEW / 2)
 """Distance from the origin at which a sphere of radius 1.04 just fills the picture: the unit sphere and a margin."""
 

@@ -40,7 +40,8 @@ def test_everything_else_is_counted(tmp_path: Path) -> None:
 
 
 def test_one_model_in_two_formats_is_taken_once(tmp_path: Path) -> None:
-    touch(tmp_path, "set/obj/a.obj", "set/gltf/a.gltf", "set/obj/b.obj", "set/x/a.obj", "set/y/a.gltf", "c.obj", "c.ply")
+    touch(tmp_path, "set/obj/a.obj", "set/gltf/a.gltf", "set/obj/b.obj", "set/x/a.obj", "set/y/a.gltf")
+    touch(tmp_path, "c.obj", "c.ply")
     found = find(str(tmp_path))
     expected = ["c.obj", "c.ply", "set/gltf/a.gltf", "set/obj/b.obj", "set/x/a.obj", "set/y/a.gltf"]
     assert [candidate.id for candidate in found.candidates] == expected
@@ -57,7 +58,8 @@ def test_labels_override_folders_and_name_what_is_missing(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("file,split\na,b\n", "expected a header"), ("path,split\na,training\n", "train, val or test")]
+    ("text", "message"),
+    [("file,split\na,b\n", "expected a header"), ("path,split\na,training\n", "train, val or test")],
 )
 def test_bad_labels_are_refused(text: str, message: str, tmp_path: Path) -> None:
     touch(tmp_path, "a.ply")
@@ -79,7 +81,8 @@ def test_procedural_shapes_hold_out_whole_blocks() -> None:
     block = len(CATEGORIES)
     found = find(f"procedural:{7 * block}:3")
     splits = [candidate.split for candidate in found.candidates]
-    assert splits == (["train"] * block + ["test"] * block + ["train"] * 3 * block) + ["train"] * block + ["test"] * block
+    blocks = ["train", "test", "train", "train", "train", "train", "test"]
+    assert splits == [split for split in blocks for _ in range(block)]
     assert found.candidates[5].procedural == (3, 5)
     assert found.candidates == find(f"procedural:{7 * block}", seed=3).candidates
 

@@ -65,8 +65,9 @@ def test_what_is_no_table_is_refused(kind: str, tmp_path: Path) -> None:
         path.mkdir()
         (path / "a.txt").write_text("x")
     if kind in ("lance", "version"):
-        header = {b"crosspoint3d": json.dumps({"version": 99, "settings": {}}).encode()} if kind == "version" else None
+        old = {b"crosspoint3d": json.dumps({"version": 99, "settings": {}}).encode()}
+        header = old if kind == "version" else None
         lance.write_dataset(pa.table({"id": ["a"]}).replace_schema_metadata(header), str(path))
-    message = {"lance": "not a ShapeTable", "version": "version 99, this package reads version 1"}.get(kind, "no table at")
-    with pytest.raises(UsageError, match=message):
+    messages = {"lance": "not a ShapeTable", "version": "version 99, this package reads version 1"}
+    with pytest.raises(UsageError, match=messages.get(kind, "no table at")):
         ShapeTable(path)

@@ -41,14 +41,44 @@ def test_accuracies_equal_a_plain_cross_validation_of_the_linear_kernel() -> Non
     assert choice["cross_validation"][f"{choice['exponent']:g}"] == best
 
 
-@pytest.mark.parametrize("factor", [1e-12, 1e-6, 1.0, 1e6])
-def test_the_choice_is_inside_the_grid_or_the_limit_is_named(factor: float) -> None:
+@pytest.mark.parametrize("factor", [1e-4, 1.0, 1e2])
+def test_the_choice_is_inside_the_grid(factor: float) -> None:
     features, labels = blobs()
     choice = choose_c(factor * (features @ features.T), labels, seed=0)
     tried = [float(e) for e in choice["cross_validation"]]
-    assert choice["limit_reached"] or min(tried) < choice["exponent"] < max(tried)
-    assert choice["limit_reached"] == (factor == 1e-12)
-    assert choice["extended"] == (factor != 1.0)
+    assert min(tried) < choice["exponent"] < max(tried)
+    assert choice["extended"] == (factor == 1e-4)
+    assert not choice["limit_reached"]
+
+
+@pytest.mark.parametrize(("sign", "limit"), [(1, module.LIMITS[1]), (-1, module.LIMITS[0])])
+def test_a_best_value_on_the_edge_extends_the_grid_up_to_the_limit(
+    monkeypatch: pytest.MonkeyPatch, sign: int, limit: float
+) -> None:
+    def rising(gram: object, labels: object, fold: object, exponents: list[float]) -> dict[float, float]:
+        return {e: 0.5 + 0.01 * sign * min(e, 7.5) for e in exponents}
+
+    monkeypatch.setattr(module, "_cross_validate", rising)
+    choice = choose_c(np.eye(4), np.array([0, 0, 1, 1]), seed=0)
+    assert choice["limit_reached"] == choice["extended"] == True  # noqa: E712
+    assert abs(choice["exponent"] - limit) <= 0.5
+
+
+def test_a_plateau_does_not_pull_the_choice_to_the_edge(monkeypatch: pytest.MonkeyPatch) -> None:
+    def flat(gram: object, labels: object, fold: object, exponents: list[float]) -> dict[float, float]:
+        return dict.fromkeys(exponents, 0.5)
+
+    monkeypatch.setattr(module, "_cross_validate", flat)
+    choice = choose_c(np.eye(4), np.array([0, 0, 1, 1]), seed=0)
+    assert choice["exponent"] == module.CENTRE
+    assert not choice["extended"]
+
+
+def test_overlapping_classes_and_a_huge_c_come_to_an_end() -> None:
+    features, labels = blobs(spread=4.0)
+    fold = stratified_folds(labels, 2, np.random.default_rng(0))
+    found = module._cross_validate(1e6 * (features @ features.T), labels, fold, [8.0])
+    assert 0 < found[8.0] < 1
 
 
 def test_fewer_folds_for_small_categories() -> None:

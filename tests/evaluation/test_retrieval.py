@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crosspoint3d.config import PretrainConfig, RetrievalConfig, UsageError, save_yaml
+from crosspoint3d.config import PretrainConfig, RetrievalConfig, UsageError
+from crosspoint3d.config_file import save_yaml
 from crosspoint3d.data.clouds import PicturedClouds
 from crosspoint3d.evaluation import retrieval as module
 from crosspoint3d.evaluation.metrics import retrieval_chance

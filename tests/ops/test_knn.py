@@ -13,7 +13,9 @@ def brute_force(points: Tensor, k: int) -> list[list[list[int]]]:
     for cloud in points.double().tolist():
         rows = []
         for i, x in enumerate(cloud):
-            keys = sorted((j != i, sum((a - b) ** 2 for a, b in zip(x, y, strict=True)), j) for j, y in enumerate(cloud))
+            keys = sorted(
+                (j != i, sum((a - b) ** 2 for a, b in zip(x, y, strict=True)), j) for j, y in enumerate(cloud)
+            )
             rows.append([j for _, _, j in keys[:k]])
         result.append(rows)
     return result
@@ -26,7 +28,9 @@ def test_is_brute_force_on_grids_full_of_ties(data: st.DataObject) -> None:
     k = data.draw(st.integers(1, count))
     seed = data.draw(st.integers(0, 2**16))
     spread = data.draw(st.integers(1, 4))
-    points = torch.randint(-spread, spread + 1, (clouds, count, channels), generator=torch.Generator().manual_seed(seed))
+    points = torch.randint(
+        -spread, spread + 1, (clouds, count, channels), generator=torch.Generator().manual_seed(seed)
+    )
     # Multiples of 1/8 whose mean is exact as well, so that float32 is exact and every tie is one.
     points = torch.cat([points, -points], dim=1).float()[:, : 2 * count] / 8
     assert knn(points, k).tolist() == brute_force(points, k)

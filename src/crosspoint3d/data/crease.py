@@ -122,8 +122,9 @@ def crease_normals(vertices, faces, crease_cosine):
                     weight = -weight
                 x, y, z = x + weight * ox, y + weight * oy, z + weight * oz
             length = math.sqrt(x * x + y * y + z * z)
-            x, y, z = x / length, y / length, z / length
-            if x * nx + y * ny + z * nz > 1.0 - 1e-6:
+            if length > 0.0:
+                x, y, z = x / length, y / length, z / length
+            if not length > 0.0 or x * nx + y * ny + z * nz > 1.0 - 1e-6:
                 x, y, z = nx, ny, nz
                 same += 1
             smooth[f, corner, 0], smooth[f, corner, 1], smooth[f, corner, 2] = x, y, z

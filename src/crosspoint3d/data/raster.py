@@ -1,11 +1,11 @@
-"""The z-buffer: numba kernels that find which face or point each sample of a picture sees, and how deep it lies.
+"""The z-buffer: numba kernels that find which face each sample of a picture sees, and how deep it lies.
 
 Only visibility is decided here; `shading` colours what is visible. Vertices arrive in homogeneous sample coordinates
 `(X, Y, W)` with `x = X / W`, `y = Y / W` in samples (y down) and `W` the depth along the view axis, followed by
-`(x, y, 1 / W)`, which only hold for `W >= NEAR`. A triangle is the
-set of samples whose three edge functions agree in sign; the edge functions are cross products of homogeneous corners
-(Olano and Greer, "Triangle scan conversion using 2D homogeneous coordinates", 1997), so that triangles through the
-camera plane need no clipping. Both `inverse` (1 / depth, 0 = background) and `ids` (-1 = background) are `(S, S)`.
+`(x, y, 1 / W)`, which only hold for `W >= NEAR`. A triangle is the set of samples whose three edge functions agree in
+sign; the edge functions are cross products of homogeneous corners (Olano and Greer, "Triangle scan conversion using 2D
+homogeneous coordinates", 1997), so that triangles through the camera plane need no clipping. Both `inverse` (1 / depth,
+0 = background) and `ids` (-1 = background) are `(S, S)`.
 
 `no_type_check`: compiled functions cannot be wrapped by the checks that the tests switch on.
 """
@@ -18,7 +18,8 @@ from numba import njit
 
 NEAR = 0.02
 TIE = 1.0 + 2e-6  # coincident faces: the first one wins everywhere, without speckles
-LINE_BIAS = 1.004  # a line only wins over what is clearly behind it
+LINE_BIAS = 1.002  # the line of a thin face only wins over what is clearly behind it,
+MOST_SLACK = 0.05  # allowing for the face's slope, up to this share of its depth
 
 compiled = njit(cache=True, nogil=True, error_model="numpy")
 inlined = njit(cache=True, nogil=True, error_model="numpy", inline="always")
@@ -46,14 +47,14 @@ def project(vertices, matrix, half_angle_tangent, size):
 
 @inlined
 @no_type_check
-def _first_sample(low, size):
+def first_sample(low, size):
     """Index of the first sample whose centre is not left of `low`."""
     return math.ceil(min(max(low - 0.5, 0.0), float(size)))
 
 
 @inlined
 @no_type_check
-def _last_sample(high, size):
+def last_sample(high, size):
     """Index of the last sample whose centre is not right of `high`."""
     return math.floor(min(max(high - 0.5, -1.0), size - 1.0))
 
@@ -89,6 +90,7 @@ def draw_faces(screen, faces, inverse, ids):
     """Draw triangles into the buffers; whatever is thinner than a sample is drawn one sample wide afterwards."""
     size = inverse.shape[0]
     thin = np.empty(len(faces), np.int32)
+    slack = np.empty(len(faces))
     thin_count = 0
     for f in range(len(faces)):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
@@ -112,10 +114,15 @@ def draw_faces(screen, faces, inverse, ids):
                 (pax - pcx) ** 2 + (pay - pcy) ** 2,
             )
             if double_area * double_area < longest:  # height below one sample
+                ia, ib, ic = screen[a, 5], screen[b, 5], screen[c, 5]
+                across = (ib - ia) * (pcy - pay) - (ic - ia) * (pby - pay)
+                down = (ic - ia) * (pbx - pax) - (ib - ia) * (pcx - pax)
+                slope = (abs(across) + abs(down)) / max(abs(double_area), 1e-30)
+                slack[thin_count] = min(slope, MOST_SLACK * max(ia, ib, ic))
                 thin[thin_count] = f
                 thin_count += 1
-            left, right = _first_sample(low_x, size), _last_sample(high_x, size)
-            top, bottom = _first_sample(low_y, size), _last_sample(high_y, size)
+            left, right = first_sample(low_x, size), last_sample(high_x, size)
+            top, bottom = first_sample(low_y, size), last_sample(high_y, size)
             if left > right or top > bottom:
                 continue
         # Edge functions e(x, y) = (x, y, 1) . (q x r), one for each corner.
@@ -142,12 +149,12 @@ def draw_faces(screen, faces, inverse, ids):
                     inverse[row, column] = value
                     ids[row, column] = f
     for i in range(thin_count):
-        _draw_longest_edge(screen, faces, thin[i], inverse, ids)
+        _draw_longest_edge(screen, faces, thin[i], slack[i], inverse, ids)
 
 
 @compiled
 @no_type_check
-def _draw_longest_edge(screen, faces, f, inverse, ids):
+def _draw_longest_edge(screen, faces, f, slack, inverse, ids):
     """Draw the longest edge of a triangle one sample wide, so that rods and sheets seen edge-on do not vanish."""
     best, p, q = -1.0, 0, 0
     for corner in range(3):
@@ -163,7 +170,7 @@ def _draw_longest_edge(screen, faces, f, inverse, ids):
     if x0 > x1:
         x0, y0, i0, x1, y1, i1 = x1, y1, i1, x0, y0, i0
     size = inverse.shape[0]
-    first, last = _first_sample(x0, size), _last_sample(x1, size)
+    first, last = first_sample(x0, size), last_sample(x1, size)
     if first > last:  # shorter than the way to the next sample: the sample at its middle
         if x1 < 0.0 or x0 >= size:
             return
@@ -176,30 +183,7 @@ def _draw_longest_edge(screen, faces, f, inverse, ids):
             continue
         value = i0 + t * (i1 - i0)
         row, column = (step, int(y)) if steep else (int(y), step)
-        if value > inverse[row, column] * LINE_BIAS:
+        behind = inverse[row, column]
+        if behind == 0.0 or value > behind * LINE_BIAS + slack:
             inverse[row, column] = value
             ids[row, column] = f
-
-
-@compiled
-@no_type_check
-def draw_splats(screen, radius, half_angle_tangent, inverse, ids):
-    """Draw points as balls of a radius (world units), at least one sample wide."""
-    size = inverse.shape[0]
-    for i in range(len(screen)):
-        depth = screen[i, 2]
-        if depth < NEAR:
-            continue
-        x, y = screen[i, 3], screen[i, 4]
-        reach = max(0.5 * size * radius / (half_angle_tangent * depth), 0.75)
-        left, right = _first_sample(x - reach, size), _last_sample(x + reach, size)
-        top, bottom = _first_sample(y - reach, size), _last_sample(y + reach, size)
-        for row in range(top, bottom + 1):
-            for column in range(left, right + 1):
-                gap = ((column + 0.5 - x) ** 2 + (row + 0.5 - y) ** 2) / (reach * reach)
-                if gap > 1.0:
-                    continue
-                value = 1.0 / max(depth - radius * math.sqrt(1.0 - gap), NEAR)
-                if value > inverse[row, column] * TIE:
-                    inverse[row, column] = value
-                    ids[row, column] = i

@@ -1,26 +1,24 @@
 """Views of a shape: pictures, depth and silhouettes by a z-buffer on the CPU, one thread a call.
 
 The work is done by numba kernels: `raster` finds what each sample sees, `crease` gives smooth normals, `shading` the
-colours.
+colours, `splats` draws clouds.
 """
 
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
-from scipy.spatial import cKDTree
 
 from crosspoint3d.data.crease import crease_normals
 from crosspoint3d.data.mesh import Mesh
-from crosspoint3d.data.raster import draw_faces, draw_splats, project
-from crosspoint3d.data.shading import shade_faces, shade_splats
+from crosspoint3d.data.raster import draw_faces, project
+from crosspoint3d.data.shading import shade_faces
+from crosspoint3d.data.splats import splat_painter
 from crosspoint3d.data.texture import texel_density, texture_levels
-from crosspoint3d.geometry import FIELD_OF_VIEW, camera_matrix, face_areas, ring_poses
+from crosspoint3d.geometry import HALF_ANGLE_TANGENT, camera_matrix, face_areas, ring_poses
 
 CREASE_COSINE = float(np.cos(np.radians(40.0)))
-MOST_SPLATS = 20_000
 _FARTHEST = 1e6
-_TANGENT = float(np.tan(FIELD_OF_VIEW / 2))
 # Light directions in camera axes: key from the upper left, fill from the right, and the view direction itself.
 _LIGHTS = np.array([[-0.45, 0.65, 0.62], [0.85, 0.05, 0.52], [0.0, 0.0, 1.0]])
 _LIGHTS /= np.linalg.norm(_LIGHTS, axis=1, keepdims=True)
@@ -66,7 +64,7 @@ def render_views(
         raise ValueError(f"frame scale={scale}: must be positive and finite")
     placed = (mesh.vertices.astype(np.float64) - np.asarray(centre, np.float64)) / scale
     placed = np.clip(placed, -_FARTHEST, _FARTHEST).astype(np.float32)
-    draw = _splat_painter(mesh, placed) if mesh.is_cloud else _face_painter(mesh, placed, mode == "color")
+    draw = splat_painter(mesh, placed) if mesh.is_cloud else _face_painter(mesh, placed, mode == "color")
 
     samples = image_size * supersample
     inverse = np.empty((samples, samples), np.float32)
@@ -77,7 +75,8 @@ def render_views(
         inverse.fill(0.0)
         ids.fill(-1)
         matrix = camera_matrix(pose)
-        draw(matrix, inverse, ids, pictures[view] if mode == "color" else None, supersample)
+        lights = _LIGHTS @ matrix[:3, :3].astype(np.float64)
+        draw(matrix, lights, inverse, ids, pictures[view] if mode == "color" else None, supersample)
         if mode != "color":
             nearest = inverse.reshape(image_size, supersample, image_size, supersample).max(axis=(1, 3))
             with np.errstate(divide="ignore"):
@@ -99,6 +98,17 @@ def _check(mesh: Mesh, views: int, image_size: int, supersample: int, mode: str)
         raise ValueError("vertices: there are none, or some are not finite")
     if not mesh.is_cloud and (mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices)):
         raise ValueError(f"faces: an index lies outside the {len(mesh.vertices)} vertices")
+    for name, array, count in (
+        ("vertex_colors", mesh.vertex_colors, len(mesh.vertices)),
+        ("normals", mesh.normals, len(mesh.vertices)),
+        ("corner_colors", mesh.corner_colors, len(mesh.faces)),
+        ("uv", mesh.uv, len(mesh.faces)),
+        ("texture_index", mesh.texture_index, len(mesh.faces)),
+    ):
+        if array is not None and len(array) != count:
+            raise ValueError(f"{name} has {len(array)} rows: expected {count}")
+    if mesh.texture_index is not None and mesh.texture_index.max(initial=-1) >= len(mesh.textures):
+        raise ValueError(f"texture_index: a face asks for more than the {len(mesh.textures)} textures")
 
 
 def _bounding_frame(mesh: Mesh) -> tuple[np.ndarray, float]:
@@ -108,11 +118,6 @@ def _bounding_frame(mesh: Mesh) -> tuple[np.ndarray, float]:
     centre = (used.min(axis=0) + used.max(axis=0)) / 2
     radius = float(np.sqrt(((used - centre) ** 2).sum(axis=1).max()))
     return centre, radius or 1.0
-
-
-def _world_lights(matrix: np.ndarray) -> np.ndarray:
-    lights: np.ndarray = _LIGHTS @ matrix[:3, :3].astype(np.float64)
-    return lights
 
 
 def _face_painter(mesh: Mesh, placed: np.ndarray, shaded: bool) -> Any:
@@ -135,8 +140,10 @@ def _face_painter(mesh: Mesh, placed: np.ndarray, shaded: bool) -> Any:
         texels, levels = texture_levels(mesh.textures)
         flat[(flat == 1) & one_color] = 2
 
-    def draw(matrix: np.ndarray, inverse: np.ndarray, ids: np.ndarray, picture: Any, supersample: int) -> None:
-        screen = project(placed, matrix, _TANGENT, inverse.shape[0])
+    def draw(
+        matrix: np.ndarray, lights: np.ndarray, inverse: np.ndarray, ids: np.ndarray, picture: Any, supersample: int
+    ) -> None:
+        screen = project(placed, matrix, HALF_ANGLE_TANGENT, inverse.shape[0])
         draw_faces(screen, faces, inverse, ids)
         if picture is not None:
             shade_faces(
@@ -154,46 +161,8 @@ def _face_painter(mesh: Mesh, placed: np.ndarray, shaded: bool) -> Any:
                 texels,
                 levels,
                 density,
-                _world_lights(matrix),
-                2 * _TANGENT / inverse.shape[0],
+                lights,
+                2 * HALF_ANGLE_TANGENT / inverse.shape[0],
             )
-
-    return draw
-
-
-def _estimate_normals(points: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
-    """Normals of local planes, averaged over the neighbours without regard to sign; length says how plane it is."""
-    patches = points[neighbours].astype(np.float64)
-    patches -= patches.mean(axis=1, keepdims=True)
-    spread, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", patches, patches))
-    planarity = (spread[:, 1] - spread[:, 0]) / np.maximum(spread[:, 2], 1e-30)
-    normals = axes[:, :, 0] * planarity[:, None]
-    around = normals[neighbours]
-    weight, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", around, around) / neighbours.shape[1])
-    trusted: np.ndarray = axes[:, :, 2] * np.sqrt(np.clip(3.0 * weight[:, 2:], 0.0, 1.0))
-    return np.ascontiguousarray(trusted.astype(np.float32))
-
-
-def _splat_painter(mesh: Mesh, placed: np.ndarray) -> Any:
-    """Function that draws a cloud's points as one camera sees them."""
-    keep = np.arange(len(placed))
-    if len(keep) > MOST_SPLATS:
-        keep = np.sort(np.random.default_rng(0).choice(len(keep), MOST_SPLATS, replace=False))
-    points = np.ascontiguousarray(placed[keep])
-    neighbours = min(12, len(points))
-    distances, indices = cKDTree(points).query(points, neighbours)
-    distances, indices = distances.reshape(len(points), -1), indices.reshape(len(points), -1)
-    spacing = float(np.median(distances[:, min(4, neighbours - 1)]))
-    radius = min(max(0.7 * spacing, 0.006), 0.04)
-    if mesh.normals is not None:
-        normals = np.ascontiguousarray(mesh.normals[keep])
-    else:
-        normals = _estimate_normals(points, indices)
-    colors = np.zeros((0, 3), np.uint8) if mesh.vertex_colors is None else mesh.vertex_colors[keep]
-
-    def draw(matrix: np.ndarray, inverse: np.ndarray, ids: np.ndarray, picture: Any, supersample: int) -> None:
-        draw_splats(project(points, matrix, _TANGENT, inverse.shape[0]), radius, _TANGENT, inverse, ids)
-        if picture is not None:
-            shade_splats(picture, supersample, ids, inverse, normals, colors, _world_lights(matrix))
 
     return draw

@@ -84,6 +84,8 @@ def _contents(mesh: Mesh, settings: RowSettings, generator: np.random.Generator)
         area = float(geometry.face_areas(mesh.vertices, mesh.faces).sum())
     points, centre, radius = geometry.normalise(sampled)
     poses = geometry.ring_poses(settings.views, generator)
+    # No point may have hit the outermost tip: the camera steps back until every vertex is in the picture.
+    poses[:, 2] *= max(1.0, float(np.linalg.norm(mesh.vertices - centre, axis=1).max()) / radius)
     views = render_views(
         mesh,
         poses=poses,

@@ -10,10 +10,10 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
-_LEVELS = 4096
+LEVELS = 4096
 _srgb = np.arange(256) / 255.0
 TO_LINEAR = np.where(_srgb <= 0.04045, _srgb / 12.92, ((_srgb + 0.055) / 1.055) ** 2.4).astype(np.float32)
-_linear = np.arange(_LEVELS) / (_LEVELS - 1.0)
+_linear = np.arange(LEVELS) / (LEVELS - 1.0)
 TO_SRGB = np.round(
     255.0 * np.where(_linear <= 0.0031308, 12.92 * _linear, 1.055 * _linear ** (1 / 2.4) - 0.055)
 ).astype(np.uint8)
@@ -25,7 +25,7 @@ inlined = njit(cache=True, nogil=True, error_model="numpy", inline="always")
 
 @inlined
 @no_type_check
-def _light(x, y, z, lights):
+def light_on(x, y, z, lights):
     """Intensity on a unit normal: key and fill light, sky from world up, a little less where the surface turns away."""
     key = max(0.0, x * lights[0, 0] + y * lights[0, 1] + z * lights[0, 2])
     fill = max(0.0, x * lights[1, 0] + y * lights[1, 1] + z * lights[1, 2])
@@ -43,7 +43,7 @@ def _corner_light(normals, f, wa, wb, wc, flip, lights):
     length = flip * math.sqrt(x * x + y * y + z * z)
     if length == 0.0:
         return 1.0
-    return _light(x / length, y / length, z / length, lights)
+    return light_on(x / length, y / length, z / length, lights)
 
 
 @inlined
@@ -56,8 +56,9 @@ def _mix(colors, f, channel, wa, wb, wc):
 
 @inlined
 @no_type_check
-def _encode(value):
-    return TO_SRGB[int(min(max(value, 0.0), 1.0) * 4095.0 + 0.5)]
+def encode(value):
+    """The sRGB byte of a linear intensity, cut to 0 and 1."""
+    return TO_SRGB[int(min(value, 1.0) * (LEVELS - 1) + 0.5)] if value > 0.0 else np.uint8(0)
 
 
 @inlined
@@ -194,53 +195,6 @@ def shade_faces(
                     sum_green + weight * green,
                     sum_blue + weight * blue,
                 )
-            picture[row, column, 0] = _encode(sum_red)
-            picture[row, column, 1] = _encode(sum_green)
-            picture[row, column, 2] = _encode(sum_blue)
-
-
-@compiled
-@no_type_check
-def shade_splats(picture, supersample, ids, inverse, normals, colors, lights):
-    """Write the picture `(H, H, 3)` of what `draw_splats` found; normals `(N, 3)`, colors `(N or 0, 3)`.
-
-    The length of a normal (0 to 1) is how far it can be trusted: the rest of the light is even. Farther is darker, so
-    that thin and ragged clouds can still be read.
-    """
-    nearest, farthest = 0.0, 1e30
-    for row in range(inverse.shape[0]):
-        for column in range(inverse.shape[1]):
-            if ids[row, column] >= 0:
-                nearest, farthest = max(nearest, inverse[row, column]), min(farthest, inverse[row, column])
-    nearest, span = 1.0 / max(nearest, 1e-9), 1.0 / farthest - 1.0 / max(nearest, 1e-9)
-    size = picture.shape[0]
-    share = 1.0 / (supersample * supersample)
-    for row in range(size):
-        for column in range(size):
-            sum_red = sum_green = sum_blue = 0.0
-            for i in range(supersample * supersample):
-                sample_row, sample_column = row * supersample + i // supersample, column * supersample + i % supersample
-                point = ids[sample_row, sample_column]
-                if point < 0:
-                    sum_red, sum_green, sum_blue = sum_red + share, sum_green + share, sum_blue + share
-                    continue
-                x, y, z = normals[point, 0], normals[point, 1], normals[point, 2]
-                if x * lights[2, 0] + y * lights[2, 1] + z * lights[2, 2] < 0.0:
-                    x, y, z = -x, -y, -z
-                trust = math.sqrt(x * x + y * y + z * z)
-                light = 0.62 * (1.0 - min(trust, 1.0))
-                if trust > 0.0:
-                    light += min(trust, 1.0) * _light(x / trust, y / trust, z / trust, lights)
-                behind = (1.0 / inverse[sample_row, sample_column] - nearest) / max(span, 0.2)
-                light *= share * (1.0 - 0.45 * behind)
-                red, green, blue = CLAY
-                if len(colors):
-                    red, green, blue = (
-                        TO_LINEAR[colors[point, 0]],
-                        TO_LINEAR[colors[point, 1]],
-                        TO_LINEAR[colors[point, 2]],
-                    )
-                sum_red, sum_green, sum_blue = sum_red + light * red, sum_green + light * green, sum_blue + light * blue
-            picture[row, column, 0] = _encode(sum_red)
-            picture[row, column, 1] = _encode(sum_green)
-            picture[row, column, 2] = _encode(sum_blue)
+            picture[row, column, 0] = encode(sum_red)
+            picture[row, column, 1] = encode(sum_green)
+            picture[row, column, 2] = encode(sum_blue)

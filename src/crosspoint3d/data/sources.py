@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from crosspoint3d.config import UsageError
-from crosspoint3d.data.meshes import CLOUD_SUFFIXES, COMPANION_SUFFIXES, MESH_SUFFIXES
+from crosspoint3d.data.meshes import CLOUD_SUFFIXES, COMPANION_SUFFIXES, MESH_SUFFIXES, is_shape_file
 from crosspoint3d.data.shapes import CATEGORIES
 
 SPLITS = ("train", "val", "test")
@@ -56,8 +56,7 @@ def find(source: str, *, labels: Path | None = None, seed: int = 0, leave_out: P
         root = path
     elif path.is_file():
         root = path.parent
-        is_shape = path.suffix.lower() in (MESH_SUFFIXES | CLOUD_SUFFIXES) - {".txt"}
-        found = Found(str(path.resolve()), [_candidate(root, path)]) if is_shape else _list_file(path)
+        found = Found(str(path.resolve()), [_candidate(root, path)]) if is_shape_file(path) else _list_file(path)
     else:
         raise UsageError(
             f"SOURCE {source!r} does not exist: give a folder, a file that lists paths, or procedural:COUNT[:SEED]"
@@ -93,7 +92,7 @@ def _folder(root: Path, leave_out: Path | None) -> Found:
             suffix = Path(name).suffix.lower()
             if suffix in COMPANION_SUFFIXES or name.lower().startswith(("license", "licence", "readme")):
                 found.companions += 1
-            elif suffix in MESH_SUFFIXES | CLOUD_SUFFIXES and not name.startswith("."):
+            elif is_shape_file(here / name) and not name.startswith("."):
                 shapes.append(here / name)
             else:
                 found.other[suffix or name] += 1

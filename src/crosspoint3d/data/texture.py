@@ -7,7 +7,9 @@ from jaxtyping import Float32, Int64, UInt8
 from numba import njit
 
 from crosspoint3d.data.mesh import Mesh
-from crosspoint3d.data.shading import TO_LINEAR, TO_SRGB
+from crosspoint3d.data.shading import LEVELS, TO_LINEAR, TO_SRGB
+
+_MOST_TEXELS = 1e12
 
 compiled = njit(cache=True, nogil=True, error_model="numpy")
 
@@ -25,7 +27,7 @@ def _halve(image):
             for k in range(3):
                 upper = TO_LINEAR[image[r0, c0, k]] + TO_LINEAR[image[r0, c1, k]]
                 lower = TO_LINEAR[image[r1, c0, k]] + TO_LINEAR[image[r1, c1, k]]
-                small[row, column, k] = TO_SRGB[int(0.25 * (upper + lower) * 4095.0 + 0.5)]
+                small[row, column, k] = TO_SRGB[int(0.25 * (upper + lower) * (LEVELS - 1) + 0.5)]
     return small
 
 
@@ -66,8 +68,10 @@ def texel_density(mesh: Mesh, areas: Float32[np.ndarray, "F"]) -> Float32[np.nda
         return density
     textured = np.flatnonzero((mesh.texture_index >= 0) & (areas > 0))
     sizes = np.array([image.shape[0] * image.shape[1] for image in mesh.textures], np.float64)
-    corners = mesh.uv[textured].astype(np.float64)
-    first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    spans = 0.5 * np.abs(first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0])
-    density[textured] = spans * sizes[mesh.texture_index[textured]] / areas[textured]
+    with np.errstate(all="ignore"):
+        corners = mesh.uv[textured].astype(np.float64)
+        first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+        spans = 0.5 * np.abs(first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0])
+        texels = spans * sizes[mesh.texture_index[textured]] / areas[textured]
+    density[textured] = np.minimum(np.nan_to_num(texels, nan=0.0, posinf=_MOST_TEXELS), _MOST_TEXELS)
     return density

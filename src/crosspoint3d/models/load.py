@@ -4,24 +4,23 @@ A run folder holds `encoder/` and `image_encoder/`.
 """
 
 from pathlib import Path
-from typing import Any
 
 from crosspoint3d.config import UsageError
-from crosspoint3d.models.heads import ProjectionHead
 from crosspoint3d.models.tower import CONFIG, Tower, build_from, build_tower, load_tower
 
-RANDOM_FEATURES = {"dgcnn": 2048, "pointnet": 1024}
+RANDOM_HEADS = {
+    "dgcnn": {"in_dims": 2048, "hidden_dims": 1024, "out_dims": 256, "bias": True},
+    "pointnet": {"in_dims": 1024, "hidden_dims": 512, "out_dims": 256, "bias": True},
+}
 PUBLISHED_SUFFIXES = (".pth", ".pt", ".ckpt", ".t7")
 FORMS = "a run folder, an encoder folder, random:dgcnn or random:pointnet"
 
 
 def _random(spec: str, seed: int) -> Tower:
     kind = spec.removeprefix("random:")
-    if kind not in RANDOM_FEATURES:
-        raise UsageError(f"encoder {spec!r}: known are {', '.join(f'random:{name}' for name in RANDOM_FEATURES)}")
-    head = ProjectionHead.for_clouds(RANDOM_FEATURES[kind], 256).config()
-    config: dict[str, Any] = {"kind": kind, "encoder": {}, "head": head}
-    return build_tower(config, seed).eval()
+    if kind not in RANDOM_HEADS:
+        raise UsageError(f"encoder {spec!r}: known are {', '.join(f'random:{name}' for name in RANDOM_HEADS)}")
+    return build_tower({"kind": kind, "encoder": {}, "head": RANDOM_HEADS[kind]}, seed).eval()
 
 
 def _folder(spec: str | Path, inner: str) -> Path:

@@ -75,35 +75,31 @@ def _apply(function: Any, values: Tensor, indices: Tensor) -> Tensor:
 
 
 def edge_statistics(
-    points: Float[Tensor, "P C"], indices: Int64[Tensor, "P k"], weight: Float[Tensor, "O C2"]
+    x: Float[Tensor, "P C"], indices: Int64[Tensor, "P k"], weight: Float[Tensor, "O C2"]
 ) -> tuple[Float[Tensor, "O"], Float[Tensor, "O"]]:
     """Mean and biased variance of every output channel over all edges, differentiable.
 
     Args:
-        points: features (P, C) of the points of all clouds.
-        indices: neighbours of each, as rows of `points`.
+        x: features (P, C) of the points of all clouds, of mean 0 (the sums would lose digits otherwise).
+        indices: neighbours of each, as rows of `x`.
         weight: `[W1 | W2]`, (O, 2C).
     """
     edges = indices.numel()
     on_difference, on_centre = weight.chunk(2, dim=1)
-    centre = points.mean(0)
-    x = points - centre
     uses = torch.bincount(indices.flatten(), minlength=len(x)).to(x.dtype)[:, None] / edges
-    towards = _apply(_NeighbourSum, x, indices)
     mean_neighbour = (uses * x).sum(0)
     neighbour_neighbour = (uses * x).T @ x
+    neighbour_centre = _apply(_NeighbourSum, x, indices).T @ x / edges
     centre_centre = x.T @ x / len(x)
-    neighbour_centre = towards.T @ x / edges
     difference_centre = neighbour_centre - centre_centre
     difference = neighbour_neighbour - centre_centre - difference_centre - difference_centre.T
     difference = difference - torch.outer(mean_neighbour, mean_neighbour)
-    mean = on_difference @ mean_neighbour + on_centre @ centre
     variance = (
         ((on_difference @ difference) * on_difference).sum(1)
         + 2 * ((on_difference @ difference_centre) * on_centre).sum(1)
         + ((on_centre @ centre_centre) * on_centre).sum(1)
     )
-    return mean, variance.clamp_min(0)
+    return on_difference @ mean_neighbour, variance.clamp_min(0)
 
 
 class EdgeConv(nn.Module):
@@ -139,26 +135,31 @@ class EdgeConv(nn.Module):
         clouds, count, _ = points.shape
         with torch.autocast(points.device.type, enabled=False):
             x = points.reshape(clouds * count, -1).to(self.weight.dtype)
+            # Differences do not see a shift of all points; without it they keep more digits.
+            middle = x.mean(0)
+            x = x - middle
+            offset = self.weight.chunk(2, dim=1)[1] @ middle
             first = torch.arange(clouds, device=points.device)[:, None, None] * count
             rows = (indices + first).reshape(clouds * count, -1)
-            mean, variance = self._statistics(x, rows)
+            mean, variance = self._statistics(x, rows, offset)
             gain = self.norm.weight * (variance + self.norm.eps).rsqrt()
             on_difference, on_centre = (gain[:, None] * self.weight).chunk(2, dim=1)
             largest = _apply(_NeighbourMax, F.linear(x, on_difference), rows)
             here = F.linear(x, on_centre - on_difference, self.norm.bias - gain * mean)
             return F.leaky_relu(largest + here, self.slope).reshape(clouds, count, -1)
 
-    def _statistics(self, x: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def _statistics(self, x: Tensor, rows: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean (less the offset) and variance for BatchNorm; in training the batch's, and the running ones move."""
         norm, edges = self.norm, rows.numel()
         assert norm.running_mean is not None and norm.running_var is not None
         assert norm.num_batches_tracked is not None and norm.momentum is not None
         if not self.training:
-            return norm.running_mean, norm.running_var
+            return norm.running_mean - offset, norm.running_var
         if edges < 2:
             raise ValueError("EdgeConv: training needs at least 2 edges for BatchNorm's variance, got 1")
         mean, variance = edge_statistics(x, rows, self.weight)
         with torch.no_grad():
-            norm.running_mean.lerp_(mean, norm.momentum)
+            norm.running_mean.lerp_(mean + offset, norm.momentum)
             norm.running_var.lerp_(variance * (edges / (edges - 1)), norm.momentum)
             norm.num_batches_tracked += 1
         return mean, variance

@@ -55,4 +55,5 @@ def _load(run: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(run / FILE, map_location="cpu", weights_only=True)
         return state
     except Exception as error:
-        raise RunError(f"{run / FILE} cannot be read ({error}): remove it to start again from step 0") from error
+        reason = str(error).splitlines()[0][:100]
+        raise RunError(f"{run / FILE} cannot be read ({reason}): remove it to start again from step 0") from error

@@ -9,31 +9,34 @@ import numpy as np
 
 from crosspoint3d.data.mesh import Mesh
 from crosspoint3d.data.shapes import (
-    aircraft,
+    airplanes,
+    bottles,
+    cars,
     electronics,
     instruments,
     lighting,
     lounging,
     plants,
+    rockets,
     seating,
     ships,
     storage,
     tables,
     tools,
-    vehicles,
+    trucks,
     vessels,
 )
 from crosspoint3d.data.shapes.builder import Builder
 
 _SHAPES: dict[str, tuple[Callable[[Builder], None], tuple[str, ...]]] = {
-    "airplane": (aircraft.airplane, aircraft.AIRPLANE),
+    "airplane": (airplanes.airplane, airplanes.AIRPLANE),
     "bed": (lounging.bed, lounging.BED),
     "bench": (tables.bench, tables.BENCH),
     "bookshelf": (storage.bookshelf, storage.BOOKSHELF),
-    "bottle": (vessels.bottle, vessels.BOTTLE),
+    "bottle": (bottles.bottle, bottles.BOTTLE),
     "bowl": (vessels.bowl, vessels.BOWL),
     "cabinet": (storage.cabinet, storage.CABINET),
-    "car": (vehicles.car, vehicles.CAR),
+    "car": (cars.car, cars.CAR),
     "chair": (seating.chair, seating.CHAIR),
     "desk": (tables.desk, tables.DESK),
     "guitar": (instruments.guitar, instruments.GUITAR),
@@ -43,13 +46,13 @@ _SHAPES: dict[str, tuple[Callable[[Builder], None], tuple[str, ...]]] = {
     "monitor": (electronics.monitor, electronics.MONITOR),
     "mug": (vessels.mug, vessels.MUG),
     "plant": (plants.plant, plants.PLANT),
-    "rocket": (aircraft.rocket, aircraft.ROCKET),
+    "rocket": (rockets.rocket, rockets.ROCKET),
     "ship": (ships.ship, ships.SHIP),
     "sofa": (lounging.sofa, lounging.SOFA),
     "stool": (seating.stool, seating.STOOL),
     "table": (tables.table, tables.TABLE),
-    "truck": (vehicles.truck, vehicles.TRUCK),
-    "vase": (vessels.vase, vessels.VASE),
+    "truck": (trucks.truck, trucks.TRUCK),
+    "vase": (bottles.vase, bottles.VASE),
 }
 
 CATEGORIES: tuple[str, ...] = tuple(_SHAPES)

@@ -6,20 +6,21 @@ import numpy as np
 
 from crosspoint3d.data.shapes.builder import Builder, Colour
 from crosspoint3d.data.shapes.curves import smooth
-from crosspoint3d.data.shapes.primitives import Point, Solid, box, ellipsoid, lathe, rod, tube
-from crosspoint3d.data.shapes.supports import stand
+from crosspoint3d.data.shapes.primitives import Number, Point, Solid, box, ellipsoid, lathe, loft, rod, tube
 
 LAMP = ("base", "pole", "shade", "bulb", "switch")
 
 
-def _shade(b: Builder, size: float, kind: str) -> list[Solid]:
+def _shade(b: Builder, size: Number, kind: str) -> list[Solid]:
     """An open shade whose upper rim is at y = 0, hanging down; a globe is closed."""
     tall = size * b.between(0.7, 1.5)
     if kind == "globe":
         return [ellipsoid((size, size * b.between(0.8, 1.1), size), (0, -0.5 * size, 0), sides=18, rings=9)]
-    upper = {"drum": b.between(0.85, 1.0), "cone": b.between(0.3, 0.65), "bell": b.between(0.25, 0.45), "dome": 0.2}[kind]
+    upper = {"drum": b.between(0.85, 1.0), "cone": b.between(0.3, 0.65), "bell": b.between(0.25, 0.45), "dome": 0.2}[
+        kind
+    ]
     bend = {"bell": 0.75, "dome": 1.3}.get(kind, 1.0)
-    middle = upper + (1 - upper) * 0.5**(1 / bend) if kind == "dome" else upper + (1 - upper) * 0.5 * bend
+    middle = upper + (1 - upper) * 0.5 ** (1 / bend) if kind == "dome" else upper + (1 - upper) * 0.5 * bend
     outer = smooth([(size * upper, 0), (size * middle, -0.5 * tall), (size, -tall)], 7)
     inner = outer[::-1] - np.array([0.03 * size, 0.0])
     profile = np.concatenate([outer, inner])
@@ -37,8 +38,6 @@ def _open_ring(profile: np.ndarray, sides: int = 22) -> Solid:
     rings[..., 0] = around[:, :1] * profile[:, 0]
     rings[..., 1] = profile[:, 1]
     rings[..., 2] = around[:, 1:] * profile[:, 0]
-    from crosspoint3d.data.shapes.primitives import loft
-
     return loft(rings, loop=True)
 
 
@@ -55,7 +54,7 @@ def lamp(b: Builder) -> None:
         height, size = b.between(1.1, 1.8), b.between(0.14, 0.34)
         foot = b.between(0.12, 0.24)
         if style == "tripod":
-            stand(b, "base", b.material("wood", "metal"), b.pick("ring", "splayed"), 0.55, 0.8 * height, 0.55)
+            _tripod(b, b.material("wood", "metal"), b.count(3, 4), 0.78 * height, b.between(0.2, 0.34))
             b.add("pole", metal, rod((0, 0.72 * height, 0), (0, height, 0), 0.015))
         else:
             disc = np.array([[0, 0], [foot, 0], [foot, 0.03], [0.3 * foot, b.between(0.035, 0.1)], [0, 0.1]])
@@ -63,7 +62,16 @@ def lamp(b: Builder) -> None:
             b.add("base", metal, lathe(disc, sides=24, power=square))
         if style == "arc":
             out = b.between(0.4, 1.0)
-            path = smooth([(0, 0.02, 0), (0, 0.6 * height, 0), (0.25 * out, height, 0), (0.75 * out, 1.02 * height, 0), (out, 0.9 * height, 0)], 20)
+            path = smooth(
+                [
+                    (0, 0.02, 0),
+                    (0, 0.6 * height, 0),
+                    (0.25 * out, height, 0),
+                    (0.75 * out, 1.02 * height, 0),
+                    (out, 0.9 * height, 0),
+                ],
+                20,
+            )
             b.add("pole", metal, tube(path, 0.014))
             top, x = 0.9 * height, out
         else:
@@ -72,8 +80,23 @@ def lamp(b: Builder) -> None:
         above = 0.02 if style == "arc" else 0.35 * size
         b.add("shade", cloth, *(solid.moved(x, top + above, 0) for solid in _shade(b, size, kind)))
         if kind != "globe":
-            b.add("bulb", b.material("light"), ellipsoid((0.05, 0.06, 0.05), (x, top - 0.25 * size, 0), sides=10, rings=6))
-            b.add("pole", metal, rod((x - 0.5 * size, top - 0.1 * size, 0), (x + 0.5 * size, top - 0.1 * size, 0), 0.006, sides=6))
+            b.add(
+                "bulb", b.material("light"), ellipsoid((0.05, 0.06, 0.05), (x, top - 0.25 * size, 0), sides=10, rings=6)
+            )
+            b.add(
+                "pole",
+                metal,
+                rod((x - 0.5 * size, top - 0.1 * size, 0), (x + 0.5 * size, top - 0.1 * size, 0), 0.006, sides=6),
+            )
+
+
+def _tripod(b: Builder, colour: Colour, legs: int, height: Number, spread: Number) -> None:
+    """Legs that meet under a hub."""
+    b.add("base", colour, rod((0, height - 0.05 * spread, 0), (0, height + 0.1 * spread, 0), 0.16 * spread, sides=14))
+    for leg in range(legs):
+        angle = math.pi / 2 + 2 * math.pi * leg / legs
+        x, z = spread * math.cos(angle), spread * math.sin(angle)
+        b.add("base", colour, rod((0.1 * x, height, 0.1 * z), (x, 0, z), 0.065 * spread, 0.045 * spread))
 
 
 def _table_lamp(b: Builder, metal: Colour, cloth: Colour, kind: str) -> None:
@@ -90,7 +113,7 @@ def _table_lamp(b: Builder, metal: Colour, cloth: Colour, kind: str) -> None:
     elif body == "block":
         b.add("base", glaze, box((1.6 * wide, height, 1.6 * wide), (0, height / 2, 0), bevel=0.02))
     else:
-        stand(b, "base", metal, "ring", 3 * wide, height, 3 * wide)
+        _tripod(b, metal, b.count(3, 4), height, 1.1 * wide)
     stem = height + b.between(0.04, 0.12)
     b.add("pole", metal, rod((0, 0.5 * height, 0), (0, stem, 0), 0.014))
     top = stem + size * b.between(0.5, 0.8)
@@ -99,7 +122,12 @@ def _table_lamp(b: Builder, metal: Colour, cloth: Colour, kind: str) -> None:
         b.add("bulb", b.material("light"), ellipsoid((0.035, 0.05, 0.035), (0, stem + 0.04, 0), sides=10, rings=6))
         b.add("pole", metal, rod((0, stem, 0), (0, top - 0.01, 0), 0.006, sides=6))
     if b.chance(0.3):
-        b.add("switch", metal, rod((0.05, stem, 0), (0.05, stem - 0.14, 0), 0.004, sides=6), ellipsoid((0.01, 0.012, 0.01), (0.05, stem - 0.15, 0), sides=8, rings=4))
+        b.add(
+            "switch",
+            metal,
+            rod((0.05, stem, 0), (0.05, stem - 0.14, 0), 0.004, sides=6),
+            ellipsoid((0.01, 0.012, 0.01), (0.05, stem - 0.15, 0), sides=8, rings=4),
+        )
 
 
 def _arm_lamp(b: Builder, metal: Colour, paint: Colour) -> None:
@@ -110,11 +138,27 @@ def _arm_lamp(b: Builder, metal: Colour, paint: Colour) -> None:
     elbow: Point = (lower * math.cos(first), 0.04 + lower * math.sin(first), 0)
     head: Point = (elbow[0] + upper * math.cos(second), elbow[1] + upper * math.sin(second), 0)
     for z in (-0.012, 0.012) if b.chance(0.5) else (0,):
-        b.add("pole", metal, rod((0, 0.03, z), (elbow[0], elbow[1], z), 0.008), rod((elbow[0], elbow[1], z), (head[0], head[1], z), 0.008))
+        b.add(
+            "pole",
+            metal,
+            rod((0, 0.03, z), (elbow[0], elbow[1], z), 0.008),
+            rod((elbow[0], elbow[1], z), (head[0], head[1], z), 0.008),
+        )
     b.add("pole", paint, *(ellipsoid((0.02, 0.02, 0.024), joint, sides=10, rings=5) for joint in (start, elbow, head)))
     size, tilt = b.between(0.06, 0.11), b.between(-10, 45)
-    hood = [solid.turned("z", tilt).moved(head[0], head[1], 0) for solid in _shade(b, size, b.pick("dome", "dome", "bell", "cone"))]
+    hood = [
+        solid.turned("z", tilt).moved(head[0], head[1], 0)
+        for solid in _shade(b, size, b.pick("dome", "dome", "bell", "cone"))
+    ]
     b.add("shade", paint, *hood)
-    b.add("bulb", b.material("light"), ellipsoid((0.4 * size, 0.5 * size, 0.4 * size), (0, -0.5 * size, 0), sides=10, rings=6).turned("z", tilt).moved(head[0], head[1], 0))
+    b.add(
+        "bulb",
+        b.material("light"),
+        ellipsoid((0.4 * size, 0.5 * size, 0.4 * size), (0, -0.5 * size, 0), sides=10, rings=6)
+        .turned("z", tilt)
+        .moved(head[0], head[1], 0),
+    )
     if b.chance(0.4):
-        b.add("switch", b.material("plastic"), rod((0.5 * foot, 0.02, 0.4 * foot), (0.5 * foot, 0.05, 0.4 * foot), 0.012))
+        b.add(
+            "switch", b.material("plastic"), rod((0.5 * foot, 0.02, 0.4 * foot), (0.5 * foot, 0.05, 0.4 * foot), 0.012)
+        )

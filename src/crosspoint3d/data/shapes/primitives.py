@@ -16,11 +16,8 @@ Number: TypeAlias = float | int
 Point: TypeAlias = tuple[Number, Number, Number]
 
 _BOX_CORNERS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
-_BOX_FACES = np.array(
-    [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1]]
-    + [[2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]],
-    dtype=np.int32,
-)
+_BOX_QUADS = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]])
+_BOX_FACES = _BOX_QUADS[:, [0, 1, 2, 0, 2, 3]].reshape(12, 3).astype(np.int32)
 
 
 @dataclass(frozen=True)

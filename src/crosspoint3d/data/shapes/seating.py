@@ -6,14 +6,15 @@ import numpy as np
 
 from crosspoint3d.data.shapes.builder import Builder, Colour
 from crosspoint3d.data.shapes.curves import ellipse, fillet
-from crosspoint3d.data.shapes.primitives import Solid, box, extrude, loft, rod, rounded_box, tube
+from crosspoint3d.data.shapes.primitives import Number, Solid, box, extrude, loft, rod, rounded_box, tube
 from crosspoint3d.data.shapes.supports import stand
 
 CHAIR = ("seat", "back", "leg", "arm")
 STOOL = ("seat", "leg", "back")
+SEATS = ("plank", "cushion", "round", "squarish")
 
 
-def curved_panel(width: float, height: float, thickness: float, bow: float) -> Solid:
+def curved_panel(width: Number, height: Number, thickness: Number, bow: Number) -> Solid:
     """A panel standing on y = 0, its left and right edges bent forwards by `bow`."""
     x = np.linspace(-width / 2, width / 2, 9)
     z = bow * (2 * x / width) ** 2
@@ -25,16 +26,19 @@ def curved_panel(width: float, height: float, thickness: float, bow: float) -> S
     return loft(rings)
 
 
-def seat_plate(b: Builder, part: str, colour: Colour, width: float, depth: float, thick: float, level: float) -> None:
-    """A seat whose lower side is at `level`: plank, cushion, round, or rounded square."""
-    kind = b.pick("plank", "cushion", "round", "squarish")
+def seat_plate(
+    b: Builder, kind: str, colour: Colour, width: Number, depth: Number, thick: Number, level: Number
+) -> None:
+    """A seat of one of the `SEATS` whose lower side is at `level`."""
     if kind == "plank":
-        b.add(part, colour, box((width, thick, depth), (0, level + thick / 2, 0), bevel=0.2 * thick))
+        b.add("seat", colour, box((width, thick, depth), (0, level + thick / 2, 0), bevel=0.2 * thick))
     elif kind == "cushion":
-        b.add(part, colour, rounded_box((width, 1.6 * thick, depth), (0, level + 0.8 * thick, 0), radius=0.7 * thick))
+        b.add("seat", colour, rounded_box((width, 1.6 * thick, depth), (0, level + 0.8 * thick, 0), radius=0.7 * thick))
     else:
         outline = ellipse(width, depth, 24, 2 if kind == "round" else b.between(3, 5))
-        b.add(part, colour, extrude(outline, thick, bevel=0.2 * thick).turned("x", -90).moved(0, level + thick / 2, 0))
+        b.add(
+            "seat", colour, extrude(outline, thick, bevel=0.2 * thick).turned("x", -90).moved(0, level + thick / 2, 0)
+        )
 
 
 def chair(b: Builder) -> None:
@@ -45,17 +49,20 @@ def chair(b: Builder) -> None:
     frame = b.material("wood", "wood", "metal", "painted")
     soft = b.pick(frame, b.material("fabric"), b.material("leather"), b.material("plastic"))
     kinds = ("square", "square", "round", "splayed", "turned", "ring", "pedestal", "star", "sled")
-    stand(b, "leg", frame, b.pick(*kinds), width, height, depth)
-    seat_plate(b, "seat", soft, width, depth, thick, height)
+    form = b.pick(*SEATS)
+    inside = 0.78 if form == "round" else 1.0
+    stand(b, "leg", frame, b.pick(*kinds), inside * width, height, inside * depth)
+    seat_plate(b, form, soft, width, depth, thick, height)
+    reach, back_z = (0.62 * width, -0.39 * depth) if form == "round" else (0.94 * width, -0.45 * depth)
     tilt = b.between(3, 13)
-    for solid in _back(b, 0.94 * width, rise, 0.5 * b.between(0.025, 0.05)):
+    for solid in _back(b, reach, rise, 0.5 * b.between(0.025, 0.05)):
         colour = soft if len(solid.vertices) > 60 else frame
-        b.add("back", colour, solid.turned("x", -tilt).moved(0, height + 0.5 * thick, -0.44 * depth))
-    if b.chance(0.35):
+        b.add("back", colour, solid.turned("x", -tilt).moved(0, height + 0.5 * thick, back_z))
+    if form != "round" and b.chance(0.4):
         _arms(b, frame, soft, 0.5 * width, height + thick, depth, b.between(0.16, 0.26))
 
 
-def _back(b: Builder, width: float, rise: float, t: float) -> list[Solid]:
+def _back(b: Builder, width: Number, rise: Number, t: Number) -> list[Solid]:
     """A back that stands on y = 0 at z = 0, `t` the half thickness."""
     style = b.pick("slats", "ladder", "panel", "rounded", "hoop", "pad", "curved")
     x, bar = width / 2 - t, b.between(0.05, 0.14)
@@ -82,7 +89,9 @@ def _back(b: Builder, width: float, rise: float, t: float) -> list[Solid]:
         path = np.array([[width / 2 * math.cos(a), rise * math.sin(a) ** 0.7, 0] for a in np.linspace(0, math.pi, 15)])
         places = np.linspace(-0.72 * x, 0.72 * x, b.count(3, 7))
         tops = [rise * (1 - (float(p) / (width / 2)) ** 2) ** 0.35 for p in places]
-        spindles = [rod((0.8 * float(p), 0, 0), (float(p), y, 0), 0.5 * t, sides=6) for p, y in zip(places, tops, strict=True)]
+        spindles = [
+            rod((0.8 * float(p), 0, 0), (float(p), y, 0), 0.5 * t, sides=6) for p, y in zip(places, tops, strict=True)
+        ]
         return [tube(path, 0.8 * t), *spindles]
     if style == "pad":
         pad = rounded_box((width, 0.75 * rise, 5 * t), (0, 0.62 * rise, 0), radius=2 * t)
@@ -91,7 +100,7 @@ def _back(b: Builder, width: float, rise: float, t: float) -> list[Solid]:
     return [curved_panel(1.05 * width, rise, 2 * t, bow)]
 
 
-def _arms(b: Builder, frame: Colour, soft: Colour, x: float, level: float, depth: float, rise: float) -> None:
+def _arms(b: Builder, frame: Colour, soft: Colour, x: Number, level: Number, depth: Number, rise: Number) -> None:
     thick = b.between(0.025, 0.05)
     style = b.pick("post", "loop", "block")
     if style == "post":
@@ -114,8 +123,10 @@ def stool(b: Builder) -> None:
     frame = b.material("wood", "metal", "painted")
     seat = b.pick(frame, b.material("wood"), b.material("fabric"), b.material("leather"), b.material("plastic"))
     kinds = ("square", "round", "splayed", "turned", "ring", "ring", "pedestal", "star", "sled", "panel")
-    stand(b, "leg", frame, b.pick(*kinds), width, height, depth)
-    seat_plate(b, "seat", seat, width, depth, thick, height)
+    form = b.pick(*SEATS, "round")
+    inside = 0.8 if form == "round" else 1.0
+    stand(b, "leg", frame, b.pick(*kinds), inside * width, height, inside * depth)
+    seat_plate(b, form, seat, width, depth, thick, height)
     if b.chance(0.12):
         low = b.between(0.12, 0.2)
         back = curved_panel(0.9 * width, low, 0.025, b.between(0.02, 0.1))

@@ -3,27 +3,22 @@
 import numpy as np
 
 from crosspoint3d.data.shapes.builder import Builder
-from crosspoint3d.data.shapes.primitives import Solid, box, loft, rod, rounded_box
+from crosspoint3d.data.shapes.primitives import Number, Solid, box, loft, rod, rounded_box
 
 SHIP = ("hull", "deck", "cabin", "window", "funnel", "mast", "sail", "cargo")
 
 
-def _hull(b: Builder, half: float, depth: float, sheer: float, low: float, high: float) -> Solid:
-    """Hull sections from stern to bow, between the shares `low` and `high` of its depth."""
+def _hull(half: Number, depth: Number, sheer: Number, form: tuple[Number, Number], low: Number, grow: Number) -> Solid:
+    """Hull sections from stern to bow, from the share `low` of the depth upwards; `form`: width of keel and stern."""
+    keel, stern = form
     rings = []
-    vee, stern = b.between(0.35, 0.8), b.between(0.6, 0.95)
     for t in np.linspace(0, 1, 12).tolist():
         beam = half * (stern + (1 - stern) * min(1.0, t / 0.35)) * (1 - max(0.0, (t - 0.5) / 0.5) ** 2.2 * 0.97)
         top = depth + sheer * (2 * t - 0.8) ** 2
-        rake = 0.16 * t**4
-        ring = []
-        for share in (low, high):
-            width = beam * (vee + (1 - vee) * share**0.6)
-            ring.append((width, share * top, t - 0.5 + rake * share))
-        (w0, y0, z0), (w1, y1, z1) = ring
-        middle = (0.5 * (w0 + w1) * 1.06, 0.5 * (y0 + y1), 0.5 * (z0 + z1))
-        points = [(w0, y0, z0), middle, (w1, y1, z1), (-w1, y1, z1), (-middle[0], middle[1], middle[2]), (-w0, y0, z0)]
-        rings.append(np.array(points))
+        share = np.linspace(low, 1, 4)
+        width, rake = grow * beam * (keel + (1 - keel) * share**0.6), 0.16 * t**4
+        side = np.column_stack([width, share * top, t - 0.5 + rake * share])
+        rings.append(np.concatenate([side, side[::-1] * np.array([-1, 1, 1])]))
     return loft(np.stack(rings))
 
 
@@ -33,12 +28,10 @@ def ship(b: Builder) -> None:
     half = {"sail": b.between(0.1, 0.17), "tug": b.between(0.15, 0.22)}.get(style, b.between(0.07, 0.14))
     depth, sheer = b.between(0.09, 0.18), b.between(0.01, 0.07)
     paint, second, white = b.material("paint", "wood"), b.material("paint"), b.material("linen")
-    state = b.between(0.3, 0.6)
-    vee = _hull(b, half, depth, sheer, 0.0, 1.0)
-    b.add("hull", paint, vee)
+    form = (b.between(0.35, 0.8), b.between(0.6, 0.95))
+    b.add("hull", paint, _hull(half, depth, sheer, form, 0.0, 1.0))
     if b.chance(0.6):
-        stripe = loft_band(vee, 1.012, state)
-        b.add("hull", second, stripe)
+        b.add("hull", second, _hull(half, 1.004 * depth, sheer, form, b.between(0.4, 0.75), 1.015))
     floor = 0.99 * depth
     b.add("deck", b.material("wood"), rounded_box((1.5 * half, 0.02, 0.66), (0, floor + 0.005, -0.08), radius=0.008))
     top = depth + 0.01
@@ -81,25 +74,24 @@ def ship(b: Builder) -> None:
         for funnel in range(funnels):
             at = z + (0.0 if funnels == 1 else (funnel / (funnels - 1) - 0.5) * 0.55 * long)
             b.add("funnel", second, rod((0, y - 0.02, at), (0, y + high, at - lean), size, 0.9 * size, sides=14))
-            b.add("funnel", (44, 44, 48), rod((0, y + 0.82 * high, at - 0.85 * lean), (0, y + 1.03 * high, at - lean), 1.06 * size, sides=14))
+            b.add(
+                "funnel",
+                (44, 44, 48),
+                rod((0, y + 0.82 * high, at - 0.85 * lean), (0, y + 1.03 * high, at - lean), 1.06 * size, sides=14),
+            )
     if b.chance(0.7):
         at, metal = z + 0.3 * long, b.material("metal")
         b.add("mast", metal, rod((0, y - 0.02, at), (0, y + b.between(0.1, 0.22), at), 0.008, 0.005, sides=6))
         b.add("mast", metal, rod((-0.5 * half, y + 0.09, at), (0.5 * half, y + 0.09, at), 0.005, sides=6))
     if b.chance(0.4):
-        b.add("mast", b.material("metal"), rod((0, top - 0.02, 0.36), (0, top + b.between(0.12, 0.25), 0.36), 0.009, 0.005, sides=6))
+        b.add(
+            "mast",
+            b.material("metal"),
+            rod((0, top - 0.02, 0.36), (0, top + b.between(0.12, 0.25), 0.36), 0.009, 0.005, sides=6),
+        )
 
 
-def loft_band(hull: Solid, grow: float, share: float) -> Solid:
-    """A second skin around a hull's upper part, for a stripe of another colour."""
-    scale = np.array([grow, 1.0, 1.004])
-    top = float(hull.vertices[:, 1].max())
-    vertices = hull.vertices * scale
-    vertices[:, 1] = np.maximum(vertices[:, 1], share * top * 0.8) - 0.002
-    return Solid(vertices, hull.faces)
-
-
-def _sails(b: Builder, top: float, half: float) -> None:
+def _sails(b: Builder, top: Number, half: Number) -> None:
     """One to three masts with triangular or square sails, bellied by the wind."""
     wood, cloth = b.material("wood", "metal"), b.material("linen", "linen", "petal", "fabric")
     masts, square = b.pick(1, 1, 1, 2, 3), b.chance(0.35)
@@ -114,18 +106,41 @@ def _sails(b: Builder, top: float, half: float) -> None:
             step = (0.95 * high - 0.1) / tiers
             for tier in range(tiers):
                 wide, y = (0.34 - 0.05 * tier) * (0.7 + half), low + tier * step
-                b.add("sail", cloth, _cloth([(-wide, y), (wide, y)], [(-0.85 * wide, y + 0.86 * step), (0.85 * wide, y + 0.86 * step)], abs(belly), place + 0.02))
-                b.add("mast", wood, rod((-wide, y + 0.88 * step, place + 0.01), (wide, y + 0.88 * step, place + 0.01), 0.007, sides=6))
+                b.add(
+                    "sail",
+                    cloth,
+                    _cloth(
+                        [(-wide, y), (wide, y)],
+                        [(-0.85 * wide, y + 0.86 * step), (0.85 * wide, y + 0.86 * step)],
+                        abs(belly),
+                        place + 0.02,
+                    ),
+                )
+                b.add(
+                    "mast",
+                    wood,
+                    rod((-wide, y + 0.88 * step, place + 0.01), (wide, y + 0.88 * step, place + 0.01), 0.007, sides=6),
+                )
         else:
             b.add("mast", wood, rod((0, low - 0.02, place), (0, low - 0.02, place - boom), 0.008, sides=6))
-            main = _cloth([(0.012 - place, low), (boom - place, low)], [(0.012 - place, top + 0.97 * high), (0.03 - place, top + 0.97 * high)], belly, 0.0)
+            main = _cloth(
+                [(0.012 - place, low), (boom - place, low)],
+                [(0.012 - place, top + 0.97 * high), (0.03 - place, top + 0.97 * high)],
+                belly,
+                0.0,
+            )
             b.add("sail", cloth, main.turned("y", 90))
             if b.chance(0.75) and place == places[-1]:
-                jib = _cloth([(-0.02 - place, low), (-0.42, low - 0.04)], [(-0.015 - place, top + 0.8 * high), (-0.03 - place, top + 0.8 * high)], belly, 0.0)
+                jib = _cloth(
+                    [(-0.02 - place, low), (-0.42, low - 0.04)],
+                    [(-0.015 - place, top + 0.8 * high), (-0.03 - place, top + 0.8 * high)],
+                    belly,
+                    0.0,
+                )
                 b.add("sail", b.pick(cloth, b.material("petal")), jib.turned("y", 90))
 
 
-def _cloth(bottom: list[tuple[float, float]], top: list[tuple[float, float]], belly: float, z: float) -> Solid:
+def _cloth(bottom: list[tuple[Number, Number]], top: list[tuple[Number, Number]], belly: Number, z: Number) -> Solid:
     """A thin sail between two edges of (x, y), its middle pushed along z by `belly`."""
     rings = []
     for t in np.linspace(0, 1, 7).tolist():

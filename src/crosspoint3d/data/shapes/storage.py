@@ -1,15 +1,17 @@
 """Bookshelves and cabinets (wardrobes, sideboards, chests of drawers): open and closed boxes that overlap."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from crosspoint3d.data.shapes.builder import Builder, Colour
-from crosspoint3d.data.shapes.primitives import box, ellipsoid, lathe, rod
+from crosspoint3d.data.shapes.primitives import Number, box, ellipsoid, lathe, rod
 
 BOOKSHELF = ("frame", "shelf", "book", "back", "door", "leg", "handle")
 CABINET = ("body", "door", "drawer", "handle", "leg", "top", "shelf", "book")
 
 
-def _books(b: Builder, left: float, right: float, level: float, room: float, depth: float, full: float) -> None:
+def _books(b: Builder, left: Number, right: Number, level: Number, room: Number, depth: Number, full: Number) -> None:
     """A row of books from left to right on a shelf, with gaps; now and then a box, a ball or a vase instead."""
     x = left + b.between(0, 0.15) * (right - left)
     end = left + (right - left) * b.between(0.75, 1.0)
@@ -24,22 +26,36 @@ def _books(b: Builder, left: float, right: float, level: float, room: float, dep
                 wide, high = b.between(0.025, 0.06), tall * b.between(0.85, 1.0)
                 if x + wide > end:
                     break
-                b.add("book", b.material("book"), box((0.94 * wide, high, deep), (x + wide / 2, level + high / 2, 0.45 * (depth - deep))))
+                b.add(
+                    "book",
+                    b.material("book"),
+                    box((0.94 * wide, high, deep), (x + wide / 2, level + high / 2, 0.45 * (depth - deep))),
+                )
                 x += wide
         elif thing == "stack" and x + 0.24 < end:
             y = level
             for _ in range(b.count(2, 4)):
                 high = min(b.between(0.025, 0.05), 0.2 * room)
-                b.add("book", b.material("book"), box((b.between(0.18, 0.23), high, 0.6 * depth), (x + 0.12, y + high / 2, 0.05 * depth)))
+                b.add(
+                    "book",
+                    b.material("book"),
+                    box((b.between(0.18, 0.23), high, 0.6 * depth), (x + 0.12, y + high / 2, 0.05 * depth)),
+                )
                 y += high
             x += 0.26
         elif thing == "box" and x + 0.2 < end:
             high = b.between(0.35, 0.8) * room
-            b.add("book", b.material("fabric", "wood"), box((0.18, high, 0.75 * depth), (x + 0.1, level + high / 2, 0), bevel=0.01))
+            b.add(
+                "book",
+                b.material("fabric", "wood"),
+                box((0.18, high, 0.75 * depth), (x + 0.1, level + high / 2, 0), bevel=0.01),
+            )
             x += 0.21
         elif x + 0.14 < end:
             high = b.between(0.4, 0.8) * room
-            profile = np.array([[0, 0], [0.03, 0], [0.06, 0.35], [0.055, 0.6], [0.025, 0.85], [0.035, 1]]) * np.array([1, high])
+            profile = np.array([[0, 0], [0.03, 0], [0.06, 0.35], [0.055, 0.6], [0.025, 0.85], [0.035, 1]]) * np.array(
+                [1, high]
+            )
             b.add("book", b.material("ceramic"), lathe(profile, sides=12).moved(x + 0.07, level, 0))
             x += 0.15
         else:
@@ -79,7 +95,7 @@ def bookshelf(b: Builder) -> None:
         y = lift + row * room
         deep = depth * (1.25 - 0.5 * row / rows) if style == "ladder" else depth
         z = (deep - depth) / 2
-        for left, right in zip(posts[:-1], posts[1:], strict=True):
+        for left, right in pairwise(posts):
             skip = style == "stepped" and left > 0 and row > rows / 2
             if skip:
                 continue
@@ -87,11 +103,22 @@ def bookshelf(b: Builder) -> None:
             if row < rows and not (doors and row == 0):
                 _books(b, left + thick, right - thick, y + thick / 2, room - thick, 0.9 * deep, full)
     if doors:
-        for left, right in zip(posts[:-1], posts[1:], strict=True):
-            _door(b, "door", b.shade(wood, 1.08), (left + right) / 2, lift + room / 2, 0.96 * (right - left), 0.95 * room, depth / 2)
+        for left, right in pairwise(posts):
+            _door(
+                b,
+                "door",
+                b.shade(wood, 1.08),
+                (left + right) / 2,
+                lift + room / 2,
+                0.96 * (right - left),
+                0.95 * room,
+                depth / 2,
+            )
 
 
-def _door(b: Builder, part: str, colour: Colour, x: float, y: float, width: float, height: float, z: float) -> None:
+def _door(
+    b: Builder, part: str, colour: Colour, x: Number, y: Number, width: Number, height: Number, z: Number
+) -> None:
     """A door or drawer front with a frame, its handle in the middle of a drawer or at a door's edge."""
     b.add(part, colour, box((width, height, 0.02), (x, y, z + 0.008), bevel=0.005))
     metal = b.material("metal")
@@ -119,28 +146,54 @@ def cabinet(b: Builder) -> None:
     wood = b.material("wood", "wood", "painted")
     front = b.pick(wood, b.shade(wood, 1.12), b.material("painted"), b.shade(wood, 0.88))
     columns = max(1, round(width / b.between(0.4, 0.65)))
-    rows = {"wardrobe": b.count(1, 2), "sideboard": b.count(1, 2), "chest": b.count(3, 5), "cupboard": b.count(2, 4), "night": b.count(1, 3)}[kind]
+    rows = {
+        "wardrobe": b.count(1, 2),
+        "sideboard": b.count(1, 2),
+        "chest": b.count(3, 5),
+        "cupboard": b.count(2, 4),
+        "night": b.count(1, 3),
+    }[kind]
     shares = np.array([b.between(0.7, 1.3) for _ in range(rows)])
     if kind == "wardrobe" and rows == 2:
         shares[0] = 0.35
     edges = lift + height * np.concatenate([[0.0], np.cumsum(shares / shares.sum())])
     wall = 0.025
     z = depth / 2
-    b.add("body", wood, *(box((wall, height, depth), (side, lift + height / 2, 0)) for side in (wall / 2 - width / 2, width / 2 - wall / 2)))
+    b.add(
+        "body",
+        wood,
+        *(
+            box((wall, height, depth), (side, lift + height / 2, 0))
+            for side in (wall / 2 - width / 2, width / 2 - wall / 2)
+        ),
+    )
     b.add("body", wood, *(box((width, wall, depth), (0, y, 0)) for y in (lift + wall / 2, lift + height - wall / 2)))
     b.add("body", b.shade(wood, 0.85), box((width, height, wall), (0, lift + height / 2, wall / 2 - z)))
     opening = b.pick(0.0, 0.0, 0.2, 0.45)
-    cell = width / columns
     for row in range(rows):
         low, high = float(edges[row]), float(edges[row + 1])
-        drawers = kind == "chest" or (kind != "wardrobe" and b.chance(0.4)) or (kind == "wardrobe" and rows == 2 and row == 0)
+        drawers = (
+            kind == "chest" or (kind != "wardrobe" and b.chance(0.4)) or (kind == "wardrobe" and rows == 2 and row == 0)
+        )
         spans = 1 if kind == "chest" and b.chance(0.6) else columns
         wide = width / spans
         for column in range(spans):
             x = (column + 0.5) * wide - width / 2
             if b.chance(opening) and kind != "wardrobe":
-                b.add("shelf", wood, box((wide, 0.02, 0.95 * depth), (x, low + 0.01, 0)), box((wide, 0.02, 0.95 * depth), (x, high - 0.01, 0)))
-                b.add("shelf", wood, *(box((0.02, high - low, 0.95 * depth), (x + side * (wide / 2 - 0.01), (low + high) / 2, 0)) for side in (-1, 1)))
+                b.add(
+                    "shelf",
+                    wood,
+                    box((wide, 0.02, 0.95 * depth), (x, low + 0.01, 0)),
+                    box((wide, 0.02, 0.95 * depth), (x, high - 0.01, 0)),
+                )
+                b.add(
+                    "shelf",
+                    wood,
+                    *(
+                        box((0.02, high - low, 0.95 * depth), (x + side * (wide / 2 - 0.01), (low + high) / 2, 0))
+                        for side in (-1, 1)
+                    ),
+                )
                 if b.chance(0.6):
                     _books(b, x - wide / 2 + 0.03, x + wide / 2 - 0.03, low + 0.02, high - low - 0.03, 0.8 * depth, 0.7)
             else:
@@ -152,7 +205,11 @@ def cabinet(b: Builder) -> None:
             b.add("leg", b.shade(wood, 0.7), box((width - inset, lift, depth - inset), (0, lift / 2, -inset / 2)))
         else:
             corners = [(sx * (width / 2 - inset), sz * (z - inset)) for sx in (-1, 1) for sz in (-1, 1)]
-            b.add("leg", b.pick(wood, b.material("metal")), *(rod((x, lift, zz), (x, 0, zz), 0.03, 0.018) for x, zz in corners))
+            b.add(
+                "leg",
+                b.pick(wood, b.material("metal")),
+                *(rod((x, lift, zz), (x, 0, zz), 0.03, 0.018) for x, zz in corners),
+            )
     if b.chance(0.6):
         over, slab = b.between(0.01, 0.05), b.between(0.02, 0.05)
         plate = box((width + 2 * over, slab, depth + 2 * over), (0, lift + height + slab / 2, 0), bevel=0.2 * slab)

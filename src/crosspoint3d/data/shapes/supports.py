@@ -6,15 +6,15 @@ import numpy as np
 
 from crosspoint3d.data.shapes.builder import Builder, Colour
 from crosspoint3d.data.shapes.curves import fillet, smooth
-from crosspoint3d.data.shapes.primitives import Point, box, ellipsoid, lathe, rod, tube
+from crosspoint3d.data.shapes.primitives import Number, Point, box, ellipsoid, lathe, rod, tube
 
 STANDS = ("square", "round", "splayed", "turned", "ring", "pedestal", "star", "sled", "panel", "trestle")
 
 
-def stand(b: Builder, part: str, colour: Colour, kind: str, width: float, height: float, depth: float) -> None:
+def stand(b: Builder, part: str, colour: Colour, kind: str, width: Number, height: Number, depth: Number) -> None:
     """Legs of one of the `STANDS` under a top of this width and depth whose lower side is at this height."""
     reach = min(width, depth)
-    thick = b.between(0.035, 0.075) * (0.55 * reach + 0.45 * height)
+    thick = b.between(0.05, 0.1) * (0.55 * reach + 0.45 * height)
     x, z = width / 2 - 1.1 * thick, depth / 2 - 1.1 * thick
     if kind in ("square", "round", "splayed", "turned"):
         _four(b, part, colour, kind, x, height, z, thick)
@@ -28,14 +28,16 @@ def stand(b: Builder, part: str, colour: Colour, kind: str, width: float, height
         _sled(b, part, colour, x, height, z, 0.5 * thick)
     elif kind == "panel":
         for side in (-x, x):
-            b.add(part, colour, box((thick, height, 2 * z), (side, height / 2, 0)))
+            b.add(part, colour, box((thick, height, 2 * z), (side, height / 2, 0), bevel=0.12 * thick))
         if b.chance(0.6):
             b.add(part, colour, box((2 * x, thick, thick), (0, height * b.between(0.2, 0.8), 0)))
     else:
         _trestle(b, part, colour, x, height, z, thick)
 
 
-def _four(b: Builder, part: str, colour: Colour, kind: str, x: float, height: float, z: float, thick: float) -> None:
+def _four(
+    b: Builder, part: str, colour: Colour, kind: str, x: Number, height: Number, z: Number, thick: Number
+) -> None:
     inner = b.between(0.65, 0.85) if kind == "splayed" else 1.0
     taper = b.between(0.5, 1.0)
     tops: list[Point] = [(sx * x * inner, height, sz * z * inner) for sx, sz in ((1, 1), (-1, 1), (-1, -1), (1, -1))]
@@ -51,16 +53,20 @@ def _four(b: Builder, part: str, colour: Colour, kind: str, x: float, height: fl
         b.add(part, colour, *(rod(t, f, radius, radius * taper, sides=sides) for t, f in zip(tops, feet, strict=True)))
     style = b.pick("none", "none", "box", "h", "sides")
     level = b.between(0.2, 0.5)
-    at = [tuple(f + (t - f) * level for t, f in zip(top, foot, strict=True)) for top, foot in zip(tops, feet, strict=True)]
+    at = [
+        tuple(f + (t - f) * level for t, f in zip(top, foot, strict=True)) for top, foot in zip(tops, feet, strict=True)
+    ]
     corners: list[Point] = [(p[0], p[1], p[2]) for p in at]
-    pairs = {"none": [], "box": [(0, 1), (1, 2), (2, 3), (3, 0)], "h": [(1, 2), (3, 0)], "sides": [(1, 2), (3, 0)]}[style]
+    pairs = {"none": [], "box": [(0, 1), (1, 2), (2, 3), (3, 0)], "h": [(1, 2), (3, 0)], "sides": [(1, 2), (3, 0)]}[
+        style
+    ]
     b.add(part, colour, *(rod(corners[i], corners[j], 0.35 * thick, sides=8) for i, j in pairs))
     if style == "h":
         side = corners[0][0]
         b.add(part, colour, rod((-side, corners[0][1], 0), (side, corners[0][1], 0), 0.35 * thick, sides=8))
 
 
-def _ring(b: Builder, part: str, colour: Colour, width: float, height: float, depth: float, thick: float) -> None:
+def _ring(b: Builder, part: str, colour: Colour, width: Number, height: Number, depth: Number, thick: Number) -> None:
     count, spread, inner = b.count(3, 6), b.between(0.36, 0.5), b.between(0.5, 0.95)
     taper, start = b.between(0.5, 1.0), math.pi / 2
     bar = b.chance(0.4)
@@ -76,11 +82,13 @@ def _ring(b: Builder, part: str, colour: Colour, width: float, height: float, de
         b.add(part, colour, *(rod(p, q, 0.3 * thick, sides=8) for p, q in zip(ring, ring[1:] + ring[:1], strict=True)))
 
 
-def _pedestal(b: Builder, part: str, colour: Colour, reach: float, height: float) -> None:
+def _pedestal(b: Builder, part: str, colour: Colour, reach: Number, height: Number) -> None:
     foot, neck = b.between(0.28, 0.46) * reach, b.between(0.04, 0.09) * reach
     rise = b.between(0.03, 0.12) * height
     if b.chance(0.5):
-        profile = np.array([[0, 0], [foot, 0], [foot, 0.5 * rise], [neck * 1.3, rise], [neck, 1.6 * rise], [neck, height]])
+        profile = np.array(
+            [[0, 0], [foot, 0], [foot, 0.5 * rise], [neck * 1.3, rise], [neck, 1.6 * rise], [neck, height]]
+        )
     else:
         waist = [(foot, 0), (foot * 0.95, 0.4 * rise), (neck * b.between(1, 2.5), height * 0.35)]
         waist += [(neck * b.between(1, 2), height * 0.65), (neck, height * 0.85), (2.2 * neck, height)]
@@ -88,7 +96,7 @@ def _pedestal(b: Builder, part: str, colour: Colour, reach: float, height: float
     b.add(part, colour, lathe(profile, sides=20))
 
 
-def _star(b: Builder, part: str, colour: Colour, reach: float, height: float, thick: float) -> None:
+def _star(b: Builder, part: str, colour: Colour, reach: Number, height: Number, thick: Number) -> None:
     count, spread, hub = b.count(3, 5), b.between(0.42, 0.55) * reach, 0.18 * height
     casters = b.chance(0.6)
     lift = 0.09 * height if casters else 0.3 * thick
@@ -103,7 +111,7 @@ def _star(b: Builder, part: str, colour: Colour, reach: float, height: float, th
             b.add(part, b.shade(colour, 0.5), ellipsoid((size, size, size), (x, size, z), sides=8, rings=4))
 
 
-def _sled(b: Builder, part: str, colour: Colour, x: float, height: float, z: float, radius: float) -> None:
+def _sled(b: Builder, part: str, colour: Colour, x: Number, height: Number, z: Number, radius: Number) -> None:
     slant = b.between(-0.15, 0.15) * z
     for side in (-x, x):
         corners = [(side, height, z - slant), (side, radius, z), (side, radius, -z), (side, height, -z + slant)]
@@ -112,7 +120,7 @@ def _sled(b: Builder, part: str, colour: Colour, x: float, height: float, z: flo
         b.add(part, colour, rod((-x, radius, -z * 0.7), (x, radius, -z * 0.7), radius))
 
 
-def _trestle(b: Builder, part: str, colour: Colour, x: float, height: float, z: float, thick: float) -> None:
+def _trestle(b: Builder, part: str, colour: Colour, x: Number, height: Number, z: Number, thick: Number) -> None:
     crossed = b.chance(0.5)
     top = z if crossed else b.between(0.05, 0.4) * z
     for side in (-0.85 * x, 0.85 * x):

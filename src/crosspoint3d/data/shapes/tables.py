@@ -4,7 +4,7 @@ import numpy as np
 
 from crosspoint3d.data.shapes.builder import Builder, Colour
 from crosspoint3d.data.shapes.curves import ellipse
-from crosspoint3d.data.shapes.primitives import box, extrude, rod, rounded_box
+from crosspoint3d.data.shapes.primitives import Number, box, extrude, rod, rounded_box
 from crosspoint3d.data.shapes.supports import stand
 
 TABLE = ("top", "leg", "apron", "shelf", "drawer")
@@ -26,7 +26,7 @@ def table(b: Builder) -> None:
         outline = ellipse(width, depth, 6 if shape == "hexagon" else 28, b.between(3, 6) if shape == "soft" else 2)
         plate = extrude(outline, thick, bevel=0.15 * thick).turned("x", -90)
         b.add("top", top, plate.moved(0, height + thick / 2, 0))
-    inside = 0.72 if shape in ("round", "oval", "hexagon") else 0.94
+    inside = {"round": 0.72, "oval": 0.72, "hexagon": 0.66}.get(shape, 0.94)
     kinds = ("square", "round", "splayed", "turned", "pedestal", "sled", "panel", "trestle")
     kind = b.pick(*kinds, "ring") if shape in ("round", "hexagon") else b.pick(*kinds)
     stand(b, "leg", frame, kind, inside * width, height, inside * depth)
@@ -44,7 +44,7 @@ def table(b: Builder) -> None:
             b.add("drawer", b.material("metal"), box((0.3 * x, 0.015, 0.02), (0, height - deep / 2, 0.95 * z + 0.03)))
 
 
-def _drawers(b: Builder, colour: Colour, x: float, y: float, width: float, height: float, z: float) -> None:
+def _drawers(b: Builder, colour: Colour, x: Number, y: Number, width: Number, height: Number, z: Number) -> None:
     """Drawer fronts with handles, one above the other, on a case whose front is at z."""
     count = b.count(1, 4)
     front, metal = b.shade(colour, b.between(0.85, 1.15)), b.material("metal")
@@ -79,12 +79,14 @@ def desk(b: Builder) -> None:
             if b.chance(0.5):
                 b.add("leg", frame, box((0.03, height, 0.9 * depth), (edge, height / 2, 0)))
             else:
-                rods = [rod((edge, height, z), (edge, 0, z), 0.03, 0.022, sides=4) for z in (-0.42 * depth, 0.42 * depth)]
+                rods = [
+                    rod((edge, height, z), (edge, 0, z), 0.03, 0.022, sides=4) for z in (-0.42 * depth, 0.42 * depth)
+                ]
                 b.add("leg", frame, *rods)
     if layout == "legs":
         stand(b, "leg", frame, b.pick("square", "round", "splayed", "sled", "panel", "trestle"), width, height, depth)
         b.add("drawer", frame, box((0.5 * width, 0.09, 0.8 * depth), (0, height - 0.045, 0)))
-        _drawers(b, frame, 0, height - 0.085, 0.5 * width, 0.08, 0.4 * depth)
+        _drawers(b, frame, 0.0, height - 0.085, 0.5 * width, 0.08, 0.4 * depth)
     if b.chance(0.45):
         low = b.between(0.3, 0.7) * height
         b.add("panel", frame, box((0.92 * width, height - low, 0.02), (0, (height + low) / 2, -0.4 * depth)))
@@ -99,7 +101,14 @@ def desk(b: Builder) -> None:
     elif extra == "riser":
         wide, up = b.between(0.35, 0.7) * width, b.between(0.08, 0.16)
         b.add("shelf", top, box((wide, 0.02, 0.3 * depth), (0, height + thick + up, -0.3 * depth)))
-        b.add("shelf", top, *(box((0.02, up, 0.28 * depth), (x, height + thick + up / 2, -0.3 * depth)) for x in (-0.45 * wide, 0.45 * wide)))
+        b.add(
+            "shelf",
+            top,
+            *(
+                box((0.02, up, 0.28 * depth), (x, height + thick + up / 2, -0.3 * depth))
+                for x in (-0.45 * wide, 0.45 * wide)
+            ),
+        )
     elif extra == "wing":
         side, out = b.pick(-1, 1), b.between(0.4, 0.8)
         x = side * (width / 2 - 0.22)
@@ -121,7 +130,11 @@ def bench(b: Builder) -> None:
     else:
         for plank in range(planks):
             z = (plank + 0.5) * wide - depth / 2
-            b.add("seat", seat, box((width, thick, (0.82 if planks > 1 else 1) * wide), (0, height + thick / 2, z), bevel=0.15 * thick))
+            b.add(
+                "seat",
+                seat,
+                box((width, thick, (0.82 if planks > 1 else 1) * wide), (0, height + thick / 2, z), bevel=0.15 * thick),
+            )
     kind = b.pick("square", "splayed", "turned", "sled", "panel", "trestle", "panel")
     stand(b, "leg", frame, kind, 0.92 * width, height, 0.92 * depth)
     backed = b.chance(0.5)
@@ -130,7 +143,9 @@ def bench(b: Builder) -> None:
         posts = np.linspace(-0.45 * width, 0.45 * width, b.count(2, 4))
         step = 0.8 * rise / rails
         solids = [box((0.05, rise, 0.03), (float(x), rise / 2, -0.02)) for x in posts]
-        solids += [box((width, 0.8 * step, 0.025), (0, 0.2 * rise + (rail + 0.5) * step, 0.005)) for rail in range(rails)]
+        solids += [
+            box((width, 0.8 * step, 0.025), (0, 0.2 * rise + (rail + 0.5) * step, 0.005)) for rail in range(rails)
+        ]
         b.add("back", seat, *(s.turned("x", -tilt).moved(0, height + 0.5 * thick, -0.44 * depth) for s in solids))
     if b.chance(0.5 if backed else 0.15):
         x, up = 0.47 * width, b.between(0.15, 0.24)

@@ -1,0 +1,89 @@
+"""What one training step compares: a shape's cloud and pictures, and random augmentations of both."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from crosspoint3d.data.pairs import decode
+from crosspoint3d.report.pictures import data_uri, draw_cloud, thumbnail
+from crosspoint3d.report.shapes import ShownShapes
+from crosspoint3d.runtime import generator_for
+from crosspoint3d.transforms import augment_images, augment_points, subsample
+from crosspoint3d.transforms.images import IMAGENET_MEAN, IMAGENET_STD
+
+TILE = 176
+MARGIN = 1.06  # balls at the edge of a cloud reach beyond its radius
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture (data URI) and the words under it."""
+
+    caption: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """One training shape."""
+
+    id: str
+    category: str | None
+    tiles: list[Tile]
+
+
+def draw_examples(
+    shapes: ShownShapes, recipe: Literal["default", "paper"], *, points: int, image_size: int, seed: int
+) -> list[Example]:
+    """Each shape's views, an augmented view, its cloud and two augmented clouds, as data URIs.
+
+    Args:
+        shapes: what to draw.
+        recipe: of the augmentations.
+        points, image_size: as in training; cut to what the shapes have.
+        seed: decides the augmentations, together with the place in the list.
+    """
+    examples = []
+    for index, (name, category) in enumerate(zip(shapes.ids, shapes.categories, strict=True)):
+        generator = generator_for(seed, index)
+        tiles = [
+            Tile(words, thumbnail(view, TILE))
+            for words, view in zip(("view 1", "last view"), shapes.views[index], strict=False)
+        ]
+        if shapes.views[index]:
+            view = _augmented_view(decode(shapes.views[index][0]), recipe, image_size, generator)
+            tiles.append(Tile("view 1, augmented", data_uri(view)))
+        tiles += _clouds(shapes.points[index], shapes.poses[index], recipe, points, generator)
+        examples.append(Example(name, category, tiles))
+    return examples
+
+
+def _clouds(
+    points: np.ndarray,
+    pose: np.ndarray,
+    recipe: Literal["default", "paper"],
+    count: int,
+    generator: torch.Generator,
+) -> list[Tile]:
+    cloud = torch.from_numpy(points)[None]
+    count = min(count, points.shape[0])
+    augmented = [
+        augment_points(subsample(cloud, count, generator), recipe, generator)[0].numpy() for _ in range(2)
+    ]
+    reach = MARGIN * max(1.0, *(float(np.linalg.norm(one, axis=1).max()) for one in augmented))
+    drawn = [("cloud", points, MARGIN)] + [
+        (f"augmentation {number + 1}", one, reach) for number, one in enumerate(augmented)
+    ]
+    return [Tile(words, data_uri(draw_cloud(one, pose, size=TILE, radius=radius))) for words, one, radius in drawn]
+
+
+def _augmented_view(
+    view: np.ndarray, recipe: Literal["default", "paper"], image_size: int, generator: torch.Generator
+) -> np.ndarray:
+    batch = torch.from_numpy(np.array(view)).permute(2, 0, 1)[None]
+    floats = augment_images(batch, image_size, recipe, generator)[0]
+    colors = floats * torch.tensor(IMAGENET_STD)[:, None, None] + torch.tensor(IMAGENET_MEAN)[:, None, None]
+    picture: np.ndarray = (colors.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    return np.ascontiguousarray(picture)

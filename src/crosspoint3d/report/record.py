@@ -1,0 +1,171 @@
+"""Everything about a run that is not a score: cards for the top of the page, config, data, environment, timings."""
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from crosspoint3d.config import PretrainConfig
+from crosspoint3d.data.table import OK, ShapeTable
+from crosspoint3d.report.run import RunRecord
+from crosspoint3d.report.scores import MAIN, percent, spread, verdict
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """A number at the top of the page; `tone` is better, worse, open, or plain."""
+
+    label: str
+    value: str
+    lines: list[str]
+    tone: str = "plain"
+    spread: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A name with its value; `marked` where it is not the default."""
+
+    name: str
+    value: str
+    marked: bool = False
+
+
+def cards(run: RunRecord) -> list[Card]:
+    """The main numbers of a run."""
+    titles = {"linear": "Linear accuracy", "few-shot": "Few-shot accuracy", "retrieval": "Search recall@1"}
+    shown = [_score_card(run, kind, title) for kind, title in titles.items() if kind != "few-shot" or run.of_kind(kind)]
+    speed, seconds = run.summary.get("pairs_per_s"), run.summary.get("seconds")
+    last = run.metrics[-1] if run.metrics else {}
+    steps = run.summary.get("steps", last.get("step"))
+    training = Card("Training steps", "?" if steps is None else f"{steps:,}", [], "plain")
+    if last:
+        training.lines.append(f"epoch {int(last.get('epoch', 0)) + 1}")
+    if isinstance(last.get("loss"), int | float):
+        training.lines.append(f"last loss {last['loss']:.3f}")
+    time = Card("Training time", "?" if seconds is None else duration(seconds), [], "plain")
+    if speed:
+        time.lines.append(f"{speed:,.1f} pairs/s")
+    return [*shown, training, time]
+
+
+def _score_card(run: RunRecord, kind: str, title: str) -> Card:
+    results = run.of_kind(kind)
+    name = MAIN[kind]
+    if not results or name not in results[0].scores:
+        return Card(title, "–", ["not measured yet"])
+    result = results[0]
+    trained, untrained, chance = result.scores[name], result.untrained.get(name), result.chance.get(name)
+    lines, tone = ["picture → shape"] if kind == "retrieval" else [], "plain"
+    if untrained:
+        difference, tone = verdict(name, trained, untrained)
+        lines += [f"untrained {spread(name, untrained)}", f"difference {difference}"]
+    if chance:
+        times = f", {trained['mean'] / chance:.0f} times that" if trained["mean"] >= 2 * chance else ""
+        lines.append(f"chance {percent(chance)}{times}")
+    interval = f"± {100 * trained['ci95']:.1f}" if trained["n"] > 1 else ""
+    return Card(title, percent(trained["mean"]), lines, tone, interval)
+
+
+def subtitle(run: RunRecord) -> str:
+    """Encoder, image encoder and data in one line."""
+    encoder, kind = run.encoder.get("encoder", {}), str(run.encoder.get("kind", "encoder"))
+    names = {"dgcnn": "DGCNN", "pointnet": "PointNet"}
+    arguments = ", ".join(f"{name} {_plain(value)}" for name, value in encoder.items())
+    words = [f"{names.get(kind, kind)} ({arguments})" if arguments else names.get(kind, kind)]
+    if run.image_encoder:
+        words.append(f"pictures by {run.image_encoder.get('encoder', {}).get('name', 'an image encoder')}")
+    words.append("trained without labels on " + (", ".join(table_paths(run)) or "unrecorded data"))
+    return " · ".join(words)
+
+
+def table_paths(run: RunRecord) -> list[str]:
+    """The tables that the run was trained on, as recorded."""
+    data = run.config.get("data", run.encoder.get("data", []))
+    return [str(path) for path in (data if isinstance(data, list) else [data])]
+
+
+def config_entries(run: RunRecord) -> list[Entry]:
+    """Every value of config.yaml; marked where it differs from pretrain's default."""
+    usual = {f.name: f.default for f in dataclasses.fields(PretrainConfig) if f.default is not dataclasses.MISSING}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in usual.items()}
+    return [
+        Entry(name, _plain(value), marked=name in plain and plain[name] != value)
+        for name, value in run.config.items()
+    ]
+
+
+def environment_entries(run: RunRecord) -> list[Entry]:
+    """Versions and machine of the training, as recorded at its end."""
+    flat: list[Entry] = []
+    for name, value in run.summary.get("environment", {}).items():
+        if isinstance(value, dict):
+            flat += [Entry(inner, _plain(version)) for inner, version in value.items()]
+        else:
+            flat.append(Entry(name, _plain(value)))
+    return flat
+
+
+def timing_entries(run: RunRecord, tables: Sequence[ShapeTable]) -> list[Entry]:
+    """How long each step of the work took, where it was recorded."""
+    entries = []
+    for table in tables:
+        seconds = _prepared(table).get("seconds")
+        if isinstance(seconds, int | float):
+            entries.append(Entry(f"prepare {table.path} (last call)", duration(seconds)))
+    if "seconds" in run.summary:
+        entries.append(Entry("pretrain (last call)", duration(run.summary["seconds"])))
+    for folder, result in run.results.items():
+        if "seconds" in result.protocol:
+            entries.append(Entry(f"evaluate {folder}", duration(result.protocol["seconds"])))
+    return entries
+
+
+def data_entries(table: ShapeTable) -> list[Entry]:
+    """What a table holds."""
+    rows = table.select().tolist()
+    splits = Counter(split or "no split" for split in table.column("split", rows))
+    categories = {category for category in table.column("category", rows) if category}
+    refused = sum(status != OK for status in table.column("status"))
+    shapes = ", ".join(f"{count:,} {split}" for split, count in sorted(splits.items(), key=lambda item: -item[1]))
+    entries = [
+        Entry("shapes", f"{len(rows):,} ({shapes})" if shapes else "0"),
+        Entry("refused", f"{refused:,}"),
+        Entry("categories", str(len(categories) or "none")),
+    ]
+    return entries + [Entry(name.replace("_", " "), _plain(value)) for name, value in table.settings.items()]
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the words a reader would use: 8.4 s, 47 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _prepared(table: ShapeTable) -> dict[str, Any]:
+    try:
+        values = json.loads((Path(table.path) / "prepare.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(_plain(item) for item in value) or "none"
+    return str(value)

@@ -1,0 +1,103 @@
+"""What a run folder holds, read leniently: only the encoder is required, whatever else is missing becomes a note."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from crosspoint3d.config import UsageError
+from crosspoint3d.evaluation.protocol import Result, read_result
+from crosspoint3d.training import metrics
+from crosspoint3d.training.run_folder import CONFIG, SUMMARY
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run folder in memory.
+
+    Attributes:
+        path: the folder. config: values of config.yaml. metrics: lines of metrics.jsonl.
+        summary: summary.json. results: evaluations by their folder's name, sorted.
+        encoder, image_encoder: their config.json (the second None when there is no image encoder).
+        problems: files that could not be read, in words.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    summary: dict[str, Any]
+    results: dict[str, Result]
+    encoder: dict[str, Any]
+    image_encoder: dict[str, Any] | None
+    problems: tuple[str, ...]
+
+    def of_kind(self, evaluation: str) -> list[Result]:
+        """The results of one evaluation; the one in the folder of its own name comes first."""
+        named = sorted(self.results, key=lambda folder: (folder != evaluation, folder))
+        return [self.results[folder] for folder in named if self.results[folder].evaluation == evaluation]
+
+
+def read_run(path: Path) -> RunRecord:
+    """Read a run folder.
+
+    Raises:
+        UsageError: the folder is missing, or holds no trained encoder.
+    """
+    if not path.is_dir():
+        raise UsageError(f"run folder {path}: no such folder; `crosspoint3d pretrain --data TABLE --out {path}` makes one")
+    if not (path / "encoder").is_dir():
+        remedy = "give a folder that `crosspoint3d pretrain` wrote"
+        if (path / "checkpoint").is_dir():
+            remedy = f"the run is not finished: go on with `crosspoint3d pretrain --out {path} --resume`"
+        raise UsageError(f"run folder {path}: there is no encoder/ in it; {remedy}")
+    problems: list[str] = []
+    image = path / "image_encoder" / "config.json"
+    return RunRecord(
+        path=path,
+        config=_mapping(path / CONFIG, problems),
+        metrics=_metrics(path, problems),
+        summary=_mapping(path / SUMMARY, problems),
+        results=_results(path, problems),
+        encoder=_mapping(path / "encoder" / "config.json", problems),
+        image_encoder=_mapping(image, problems) if image.is_file() else None,
+        problems=tuple(problems),
+    )
+
+
+def _mapping(path: Path, problems: list[str]) -> dict[str, Any]:
+    """A YAML or JSON file (YAML reads both) that should hold a mapping."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = "missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
+        problems.append(f"{_short(path)}: {reason}")
+        return {}
+    if isinstance(values, dict):
+        return values
+    problems.append(f"{_short(path)}: expected names and values, got {type(values).__name__}")
+    return {}
+
+
+def _metrics(path: Path, problems: list[str]) -> list[dict[str, Any]]:
+    try:
+        return metrics.read(path)
+    except (OSError, ValueError) as error:
+        problems.append(f"{metrics.FILE}: cannot be read: {error}")
+        return []
+
+
+def _results(path: Path, problems: list[str]) -> dict[str, Result]:
+    found = {}
+    for file in sorted(path.glob("evaluation/*/result.json")):
+        try:
+            found[file.parent.name] = read_result(file)
+        except (OSError, ValueError, TypeError) as error:
+            problems.append(f"evaluation/{file.parent.name}/result.json: cannot be read: {error}")
+    return found
+
+
+def _short(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"

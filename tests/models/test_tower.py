@@ -1,0 +1,132 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from crosspoint3d import __version__
+from crosspoint3d.config import UsageError
+from crosspoint3d.models import DGCNN, PointNet, ProjectionHead, ResNet, Tower, load_tower, save_tower
+
+
+def tower() -> Tower:
+    return Tower(DGCNN(k=6, emb_dims=16, width=0.25), ProjectionHead(32, 8, 4, bias=True))
+
+
+def points(batch: int = 4) -> torch.Tensor:
+    return torch.randn(batch, 20, 3, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    "original",
+    [
+        tower(),
+        Tower(PointNet(16, t_nets=True), None),
+        Tower(ResNet("resnet18"), ProjectionHead.for_images(512, 8)),
+    ],
+    ids=["dgcnn", "pointnet without head", "resnet18"],
+)
+def test_round_trip_is_bit_equal(original: Tower, tmp_path: Path) -> None:
+    original.train()
+    x = torch.randn(3, 3, 32, 32) if isinstance(original.encoder, ResNet) else points()
+    original(x)  # moves the running statistics
+    save_tower(original, tmp_path / "encoder", {"data": "my shapes", "seed": 3})
+    loaded = load_tower(tmp_path / "encoder")
+    assert not loaded.training and loaded.config() == original.config()
+    assert loaded.state_dict().keys() == original.state_dict().keys()
+    for name, value in original.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name
+    assert torch.equal(loaded(x), original.eval()(x))
+
+
+def test_what_is_written(tmp_path: Path) -> None:
+    save_tower(tower(), tmp_path, {"data": "my shapes", "seed": 3})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    assert json.loads((tmp_path / "config.json").read_text()) == {
+        "kind": "dgcnn",
+        "encoder": {"k": 6, "emb_dims": 16, "width": 0.25},
+        "head": {"in_dims": 32, "hidden_dims": 8, "out_dims": 4, "bias": True},
+        "package": __version__,
+        "data": "my shapes",
+        "seed": 3,
+    }
+    card = (tmp_path / "README.md").read_text()
+    assert "my shapes" in card and "load_encoder" in card and "licence" in card
+
+
+def test_same_weights_same_bytes(tmp_path: Path) -> None:
+    model = tower()
+    for name in "ab":
+        save_tower(model, tmp_path / name, {})
+    one, two = (tmp_path / name / "model.safetensors" for name in "ab")
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_full_disk_leaves_the_old_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_tower(tower(), tmp_path, {})
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_tower(tower(), tmp_path, {})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_keys_must_match_exactly(tmp_path: Path) -> None:
+    save_tower(tower(), tmp_path, {})
+    weights = load_file(tmp_path / "model.safetensors")
+    weights["surprise"] = weights.pop("encoder.conv1.weight")
+    weights["head.linear2.bias"] = torch.zeros(5)
+    save_file(weights, tmp_path / "model.safetensors")
+    with pytest.raises(UsageError) as caught:
+        load_tower(tmp_path)
+    for part in ("missing: encoder.conv1.weight", "unknown: surprise", "of another shape: head.linear2.bias"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_missing_and_broken_files_are_named(name: str, tmp_path: Path) -> None:
+    save_tower(tower(), tmp_path, {})
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:50])
+    with pytest.raises(UsageError, match=name):
+        load_tower(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(UsageError, match=rf"{name}: No such file.*expected"):
+        load_tower(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        '{"kind": "vit", "encoder": {}, "head": null}',
+        '{"kind": "dgcnn", "encoder": {"j": 1}, "head": null}',
+        "{}",
+        "[]",
+    ],
+)
+def test_configs_that_describe_nothing(config: str, tmp_path: Path) -> None:
+    save_tower(tower(), tmp_path, {})
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(UsageError, match=r"config\.json.*expected"):
+        load_tower(tmp_path)
+
+
+def test_k_is_dgcnns() -> None:
+    model = tower()
+    model.k = 3
+    assert model.k == 3 and model.config()["encoder"]["k"] == 3
+    with pytest.raises(UsageError, match="k=0"):
+        model.k = 0
+    pointnet = Tower(PointNet(8), None)
+    assert pointnet.k is None
+    with pytest.raises(UsageError, match="PointNet has no neighbour graph"):
+        pointnet.k = 3
+
+
+def test_no_head_no_projection() -> None:
+    with pytest.raises(UsageError, match="no projection head"):
+        Tower(PointNet(8), None).project(torch.zeros(2, 8))

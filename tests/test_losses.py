@@ -1,0 +1,114 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from crosspoint3d.losses import crosspoint_loss, nt_xent
+
+
+def rows(batch: int, width: int, seed: int) -> Tensor:
+    return torch.randn(batch, width, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def slow_nt_xent(a: Tensor, b: Tensor, temperature: float) -> float:
+    """One anchor and one pair at a time."""
+    every = [row / row.norm() for row in [*a, *b]]
+    batch, total = len(a), 0.0
+    for i, anchor in enumerate(every):
+        others = [math.exp(float(anchor @ row) / temperature) for j, row in enumerate(every) if j != i]
+        positive = math.exp(float(anchor @ every[(i + batch) % (2 * batch)]) / temperature)
+        total -= math.log(positive / sum(others))
+    return total / (2 * batch)
+
+
+@settings(max_examples=30, deadline=None)
+@given(batch=st.integers(2, 7), width=st.integers(1, 9), seed=st.integers(0, 999), temperature=st.floats(0.05, 2))
+def test_nt_xent_is_the_loop(batch: int, width: int, seed: int, temperature: float) -> None:
+    a, b = rows(batch, width, seed), rows(batch, width, seed + 1000)
+    assert nt_xent(a, b, temperature).item() == pytest.approx(slow_nt_xent(a, b, temperature), rel=1e-9)
+
+
+@pytest.mark.parametrize("batch", [2, 5, 64])
+def test_all_equal_rows_give_the_log_of_the_choices(batch: int) -> None:
+    same = torch.ones(batch, 8)
+    assert nt_xent(same, same).item() == pytest.approx(math.log(2 * batch - 1), rel=1e-6)
+
+
+def test_orthogonal_pairs_in_closed_form() -> None:
+    eye = torch.eye(4)
+    expected = math.log(math.exp(1 / 0.1) + 6) - 1 / 0.1
+    assert nt_xent(eye, 3 * eye).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_length_and_order_of_arguments_do_not_matter() -> None:
+    a, b = rows(5, 7, 0), rows(5, 7, 1)
+    torch.testing.assert_close(nt_xent(a, b), nt_xent(9 * b, 0.01 * a))
+
+
+def test_gradient_by_finite_differences() -> None:
+    a, b = rows(3, 4, 0).requires_grad_(), rows(3, 4, 1).requires_grad_()
+    assert torch.autograd.gradcheck(lambda a, b: nt_xent(a, b, 0.2), (a, b))
+
+
+def test_half_precision_is_computed_in_float32() -> None:
+    a, b = rows(16, 32, 0).bfloat16(), rows(16, 32, 1).bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = nt_xent(a, b)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, nt_xent(a.float(), b.float()))
+
+
+def test_large_and_zero_rows_stay_finite() -> None:
+    a, b = 1e18 * torch.ones(3, 4), torch.zeros(3, 4)
+    a.requires_grad_()
+    loss = nt_xent(a, b, 0.01)
+    loss.backward()
+    assert loss.isfinite() and a.grad is not None and a.grad.isfinite().all()
+
+
+def test_refusals_name_the_cause() -> None:
+    with pytest.raises(ValueError, match="batch of 1 has no negatives"):
+        nt_xent(torch.ones(1, 4), torch.ones(1, 4))
+    with pytest.raises(ValueError, match=r"\(3, 4\) and b \(3, 5\)"):
+        nt_xent(torch.ones(3, 4), torch.ones(3, 5))
+    with pytest.raises(ValueError, match="temperature=0"):
+        nt_xent(torch.ones(3, 4), torch.ones(3, 4), 0.0)
+
+
+def test_crosspoint_loss_uses_the_mean_of_unnormalised_projections() -> None:
+    one, two, image = rows(4, 6, 0), 5 * rows(4, 6, 1), rows(4, 6, 2)
+    loss = crosspoint_loss(one, two, image, temperature=0.2, intra_weight=2.0, cross_weight=0.5)
+    assert loss.intra_modal.item() == pytest.approx(slow_nt_xent(one, two, 0.2))
+    assert loss.cross_modal.item() == pytest.approx(slow_nt_xent((one + two) / 2, image, 0.2))
+    torch.testing.assert_close(loss.total, 2 * loss.intra_modal + 0.5 * loss.cross_modal)
+
+
+@pytest.mark.parametrize(("intra", "cross"), [(0.0, 1.0), (1.0, 0.0)])
+def test_a_term_of_weight_zero_is_reported_without_gradient(intra: float, cross: float) -> None:
+    one, two, image = (rows(4, 6, seed).requires_grad_() for seed in range(3))
+    loss = crosspoint_loss(one, two, image, intra_weight=intra, cross_weight=cross)
+    both = crosspoint_loss(one, two, image)
+    torch.testing.assert_close(loss.intra_modal, both.intra_modal)
+    torch.testing.assert_close(loss.cross_modal, both.cross_modal)
+    kept, silent = (loss.cross_modal, loss.intra_modal) if cross else (loss.intra_modal, loss.cross_modal)
+    assert kept.requires_grad and not silent.requires_grad
+    loss.total.backward()
+    assert (image.grad is None) == (cross == 0)
+
+
+def test_without_pictures() -> None:
+    one, two = rows(4, 6, 0), rows(4, 6, 1)
+    loss = crosspoint_loss(one, two, None, cross_weight=0.0)
+    assert loss.cross_modal.isnan() and torch.equal(loss.total, loss.intra_modal)
+    with pytest.raises(ValueError, match="needs image projections"):
+        crosspoint_loss(one, two, None)
+
+
+@pytest.mark.parametrize(("intra", "cross"), [(0.0, 0.0), (-1.0, 2.0)])
+def test_weights_that_make_no_loss(intra: float, cross: float) -> None:
+    one = rows(4, 6, 0)
+    with pytest.raises(ValueError, match=f"intra_weight={intra} and cross_weight={cross}"):
+        crosspoint_loss(one, one, one, intra_weight=intra, cross_weight=cross)
