@@ -14,7 +14,11 @@ from jaxtyping import Float
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 INK, MUTED, LINE = "#1c2733", "#667383", "#e6e9ee"
-TERMS = {"loss": ("total", INK), "intra_modal": ("cloud and cloud", "#2f6db3"), "cross_modal": ("cloud and picture", "#d9722b")}
+TERMS = {
+    "loss": ("total", INK),
+    "intra_modal": ("cloud and cloud", "#2f6db3"),
+    "cross_modal": ("cloud and picture", "#d9722b"),
+}
 GREY = "#b9c1cb"
 COLORS = (
     "#2f6db3", "#d9722b", "#33935a", "#c23b4b", "#8059b3", "#87674a", "#d05a9e", "#1a98a8", "#a89a17", "#4a5768",

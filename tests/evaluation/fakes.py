@@ -55,9 +55,7 @@ def cluster_clouds(
             "test_shapes": test,
             "notes": [],
         }
-        return LabelledClouds(
-            train_points, train_labels, test_points, test_labels, names, ids[0], ids[1], record
-        )
+        return LabelledClouds(train_points, train_labels, test_points, test_labels, names, ids[0], ids[1], record)
 
     return load
 

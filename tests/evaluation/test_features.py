@@ -70,7 +70,7 @@ def test_features_that_are_not_finite_are_an_error() -> None:
         compute_features(Radii(float("nan")), cloud(), batch_size=2, device="cpu")
     points = cloud()
     points[3, 0, 0] = np.inf
-    with pytest.raises(UsageError, match="1 of 5 shapes.*number 3"):
+    with pytest.raises(UsageError, match=r"1 of 5 shapes.*number 3"):
         compute_features(Radii(1.0), points, batch_size=2, device="cpu")
 
 

@@ -108,4 +108,4 @@ def test_paper_needs_no_test_features(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["n_way", "k_shot", "n_query", "episodes", "seeds", "batch_size", "k", "limit"])
 def test_values_out_of_range_are_named(name: str) -> None:
     with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} 0"):
-        few_shot(config(**{name: 0}))
+        few_shot(config(**{name: 0.0 if name == "limit" else 0}))

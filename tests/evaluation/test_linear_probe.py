@@ -3,12 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.evaluation.fakes import Radii, cluster_clouds, use_encoders
 from sklearn.svm import SVC
 
 from crosspoint3d.config import LinearConfig
 from crosspoint3d.evaluation import linear_probe
 from crosspoint3d.evaluation.linear_probe import linear, linear_scores
+from tests.evaluation.fakes import Radii, cluster_clouds, use_encoders
 
 
 def noisy(seed: int = 0, train: int = 150, test: int = 60) -> tuple[np.ndarray, ...]:

@@ -48,9 +48,7 @@ def test_ranks_equal_the_place_in_a_sorted_list(gallery: int, seed: int) -> None
     generator = np.random.default_rng(seed)
     similarities = generator.permuted(np.tile(np.linspace(-1, 1, gallery), (5, 1)), axis=1)
     own = generator.integers(gallery, size=5)
-    expected = [
-        sorted(row, reverse=True).index(row[mine]) + 1 for row, mine in zip(similarities, own, strict=True)
-    ]
+    expected = [sorted(row, reverse=True).index(row[mine]) + 1 for row, mine in zip(similarities, own, strict=True)]
     assert metrics.ranks(similarities, own).tolist() == expected
 
 

@@ -42,7 +42,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with a tiny model."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     config = PretrainConfig(
-        (Path("table"),), folder, encoder="pointnet", emb_dims=16, image_encoder="resnet18", image_size=16, projection_dims=8
+        (Path("table"),),
+        folder,
+        encoder="pointnet",
+        emb_dims=16,
+        image_encoder="resnet18",
+        image_size=16,
+        projection_dims=8,
     )
     model = build_crosspoint(config)
     save_tower(model.point_tower, folder / "encoder", {})

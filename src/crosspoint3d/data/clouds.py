@@ -77,9 +77,7 @@ def load_clouds(spec: str, *, seed: int) -> LabelledClouds:
     table = ShapeTable(spec)
     rows = table.select()
     if len(rows) == 0:
-        raise UsageError(
-            f"--data {spec}: the table holds no usable shape (all {len(table)} rows were refused)"
-        )
+        raise UsageError(f"--data {spec}: the table holds no usable shape (all {len(table)} rows were refused)")
     columns = [table.column(name, rows.tolist()) for name in ("category", "split", "id")]
     points = np.asarray(table.take(rows, ["points"])["points"], dtype=np.float32)
     return _from_rows(spec, points, columns[0], columns[1], columns[2], seed)
@@ -96,8 +94,7 @@ def _from_rows(
     labelled = [index for index, category in enumerate(categories) if category]
     if not labelled:
         raise UsageError(
-            f"--data {spec}: none of its {len(ids)} shapes has a category; "
-            "name them with `prepare --labels split.csv`"
+            f"--data {spec}: none of its {len(ids)} shapes has a category; name them with `prepare --labels split.csv`"
         )
     drawn = not any(splits)
     if drawn:
@@ -107,12 +104,8 @@ def _from_rows(
     parts = []
     for part in ("train", "test"):
         rows = [index for index in labelled if splits[index] == part]
-        parts.append(
-            Part(points[rows], [str(categories[index]) for index in rows], [ids[index] for index in rows])
-        )
-    others = Counter(
-        splits[index] or "no split" for index in labelled if splits[index] not in ("train", "test")
-    )
+        parts.append(Part(points[rows], [str(categories[index]) for index in rows], [ids[index] for index in rows]))
+    others = Counter(splits[index] or "no split" for index in labelled if splits[index] not in ("train", "test"))
     record = {
         "split": DRAWN if drawn else "as the table says",
         "split_drawn": drawn,
@@ -131,19 +124,13 @@ def _assemble(
 ) -> LabelledClouds:
     for name, part in (("train", train), ("test", test)):
         if not part.ids:
-            raise UsageError(
-                f"--data {spec}: no labelled shape is in the {name} split; an evaluation needs both"
-            )
+            raise UsageError(f"--data {spec}: no labelled shape is in the {name} split; an evaluation needs both")
     counts = Counter(train.categories)
     unseen = sorted(set(test.categories) - set(counts))
     if unseen:
-        raise UsageError(
-            f"--data {spec}: categories of the test split that train does not have: {', '.join(unseen)}"
-        )
+        raise UsageError(f"--data {spec}: categories of the test split that train does not have: {', '.join(unseen)}")
     if len(counts) < 2:
-        raise UsageError(
-            f"--data {spec}: one category only ({next(iter(counts))}); an evaluation needs two or more"
-        )
+        raise UsageError(f"--data {spec}: one category only ({next(iter(counts))}); an evaluation needs two or more")
     categories = tuple(name for name in names if name in counts)
     index = {name: number for number, name in enumerate(categories)}
     single = [name for name in categories if counts[name] == 1 and name not in set(test.categories)]
@@ -178,9 +165,7 @@ def _assemble(
 def _parse_procedural(spec: str) -> tuple[int, int]:
     count, _, seed = spec.removeprefix("procedural:").partition(":")
     if not count.isdecimal() or int(count) == 0 or (seed and not seed.isdecimal()):
-        raise UsageError(
-            f"--data {spec}: expected procedural:COUNT[:SEED], such as procedural:400 or procedural:400:7"
-        )
+        raise UsageError(f"--data {spec}: expected procedural:COUNT[:SEED], such as procedural:400 or procedural:400:7")
     return int(count), int(seed or 0)
 
 

@@ -76,27 +76,17 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     with file:
         key = next((name for name in ("points", "data") if name in file), None)
         if key is None or "label" not in file:
-            raise UsageError(
-                f"{path}: expected the datasets points (or data) and label, found {', '.join(file)}"
-            )
+            raise UsageError(f"{path}: expected the datasets points (or data) and label, found {', '.join(file)}")
         stored, labels = file[key], np.asarray(file["label"])
         if stored.ndim != 3 or stored.shape[2] != 3:
             raise UsageError(f"{path}: {key} has shape {stored.shape}, expected (n, P, 3)")
-        if (
-            labels.size != len(stored)
-            or not np.issubdtype(labels.dtype, np.integer)
-            or labels.min(initial=0) < 0
-        ):
-            raise UsageError(
-                f"{path}: label is {labels.dtype} {labels.shape}, expected {len(stored)} integers from 0"
-            )
+        if labels.size != len(stored) or not np.issubdtype(labels.dtype, np.integer) or labels.min(initial=0) < 0:
+            raise UsageError(f"{path}: label is {labels.dtype} {labels.shape}, expected {len(stored)} integers from 0")
         points = np.asarray(stored).astype(np.float32)
         if np.issubdtype(stored.dtype, np.integer):
             scale = stored.attrs.get("scale", file.attrs.get("scale"))
             if scale is None:
-                raise UsageError(
-                    f"{path}: {key} holds integers but has no attribute scale to multiply them by"
-                )
+                raise UsageError(f"{path}: {key} holds integers but has no attribute scale to multiply them by")
             points *= np.float32(scale)
         names = [] if "name" not in file else [_text(value) for value in np.asarray(file["name"]).ravel()]
         return points, labels.reshape(-1).astype(np.int64), names

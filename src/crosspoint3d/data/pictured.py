@@ -49,10 +49,7 @@ def load_views(spec: str, split: str | None = "test", *, seed: int) -> PicturedC
         splits = np.where(draw_split(categories, seed), "test", "train").tolist()
     kept = [index for index, part in enumerate(splits) if split is None or part == split]
     if not kept:
-        there = (
-            ", ".join(f"{count} {part or 'none'}" for part, count in Counter(splits).items())
-            or "no usable shape"
-        )
+        there = ", ".join(f"{count} {part or 'none'}" for part, count in Counter(splits).items()) or "no usable shape"
         raise UsageError(f"--data {spec}: no shape in the split {split!r} (there is: {there})")
     taken = table.take(rows[kept], ["points", "views", "id"])
     views = [list(row or []) for row in taken["views"]]
@@ -75,9 +72,7 @@ def load_views(spec: str, split: str | None = "test", *, seed: int) -> PicturedC
     return PicturedClouds(points, views, chosen, ids, record)
 
 
-def normalise_all(
-    points: Float32[np.ndarray, "N P 3"], ids: Sequence[str], spec: str
-) -> Float32[np.ndarray, "N P 3"]:
+def normalise_all(points: Float32[np.ndarray, "N P 3"], ids: Sequence[str], spec: str) -> Float32[np.ndarray, "N P 3"]:
     """Each cloud centred on its mean with largest radius 1.
 
     Raises:

@@ -17,7 +17,7 @@ EXPONENTS = tuple(float(e) for e in range(-1, 5))
 """First grid: C = 10^e on a Gram matrix whose mean diagonal is 1."""
 LIMITS = (-6.0, 8.0)
 CENTRE = 1.0
-MAX_ITER = 1_000_000
+MAX_ITER = 200_000
 """Iterations of one binary problem: libsvm has no end of its own when C is huge and the classes overlap."""
 
 
@@ -54,9 +54,7 @@ def choose_c(gram: Float64[np.ndarray, "N N"], labels: Int64[np.ndarray, "N"], s
     """
     counts = np.bincount(labels)
     if counts.max() < 2:
-        raise UsageError(
-            "every training category has one shape only: no part of them can be held out to choose C"
-        )
+        raise UsageError("every training category has one shape only: no part of them can be held out to choose C")
     folds = int(min(FOLDS, counts[counts > 1].min()))
     fold = stratified_folds(labels, folds, np.random.default_rng(seed))
     accuracy = _cross_validate(gram, labels, fold, EXPONENTS)
@@ -90,7 +88,9 @@ def _cross_validate(
         def hits(
             exponent: float, inner: Any = inner, outer: Any = outer, train: Any = train, check: Any = check
         ) -> int:
-            model = SVC(kernel="precomputed", C=10.0**exponent, cache_size=500, max_iter=MAX_ITER).fit(inner, labels[train])
+            model = SVC(kernel="precomputed", C=10.0**exponent, cache_size=500, max_iter=MAX_ITER).fit(
+                inner, labels[train]
+            )
             return int((model.predict(outer) == labels[check]).sum())
 
         # Threads, because libsvm releases the interpreter lock and all share one Gram matrix.

@@ -75,9 +75,7 @@ def few_shot(config: FewShotConfig) -> Result:
                 "k_shot": config.k_shot,
                 "n_query": config.n_query,
                 "support": "train split",
-                "query": "test split"
-                if config.protocol == "clean"
-                else "train split, other shapes than the support",
+                "query": "test split" if config.protocol == "clean" else "train split, other shapes than the support",
             },
             notes=[f"std and interval are over {config.episodes * config.seeds} episodes"],
         ),
@@ -114,11 +112,7 @@ def draw_episodes(
         have_test = np.array([len(rows) for rows in test])
         eligible = np.flatnonzero((have_train >= config.k_shot) & (have_test >= config.n_query))
     if len(eligible) < config.n_way:
-        spare = (
-            have_train - config.k_shot
-            if test is None
-            else np.where(have_train >= config.k_shot, have_test, 0)
-        )
+        spare = have_train - config.k_shot if test is None else np.where(have_train >= config.k_shot, have_test, 0)
         most = int(np.sort(spare)[::-1][config.n_way - 1]) if len(spare) >= config.n_way else 0
         remedy = f"--n-query {most} works" if most >= 1 else "use a smaller --k-shot or --n-way"
         raise UsageError(

@@ -4,15 +4,17 @@ Axis letters: N shapes (Ntr train, Nte test), D feature width, C categories.
 """
 
 import time
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int64
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import SVC
 
 from crosspoint3d.config import LinearConfig, Protocol
-from crosspoint3d.evaluation.choose_c import choose_c
+from crosspoint3d.evaluation.choose_c import MAX_ITER, choose_c
 from crosspoint3d.evaluation.metrics import accuracies, accuracy_chance, confusion, summaries
 from crosspoint3d.evaluation.protocol import Result, protocol_record, write_result
 from crosspoint3d.evaluation.seeds import SeedFeatures, SplitFeatures, seed_features
@@ -93,11 +95,11 @@ def _notes(protocol: Protocol, choices: list[dict[str, Any]], fixed: bool) -> li
     if fixed:
         notes.append("nothing in the trained encoder's scores is random: their std is 0")
     if protocol == "paper":
-        notes.append(
-            "C is fixed as in the published notebook (0.01) and training script (0.1): nothing is chosen here"
-        )
+        notes.append("C is fixed as in the published notebook (0.01) and training script (0.1): nothing is chosen here")
     if any(choice["constant_features"] for choice in choices):
         notes.append("an encoder gives the same features for every shape (collapsed)")
+    if not all(choice["converged"] for choice in choices):
+        notes.append(f"an SVM was stopped after {MAX_ITER:,} iterations of a binary problem")
     if any(choice.get("limit_reached") for choice in choices):
         notes.append("the best C lies on the last value that the search allows")
     return notes
@@ -138,7 +140,12 @@ def linear_scores(
     if protocol == "clean" and not constant:
         choice = choose_c(gram, train_labels, seed)
     relative = [c * unit for c in PAPER_C] if protocol == "paper" else [10.0 ** choice["exponent"]]
-    models = [SVC(kernel="precomputed", C=c, cache_size=500).fit(gram, train_labels) for c in relative]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        models = [
+            SVC(kernel="precomputed", C=c, cache_size=500, max_iter=MAX_ITER).fit(gram, train_labels) for c in relative
+        ]
+    choice["converged"] = all(model.fit_status_ == 0 for model in models)
     counts = [confusion(test_labels, model.predict(cross).astype(np.int64), categories) for model in models]
     scores = accuracies(counts[0])
     if protocol == "paper":

@@ -56,9 +56,7 @@ def accuracies(counts: Int64[np.ndarray, "C C"]) -> dict[str, float]:
     }
 
 
-def accuracy_chance(
-    train_labels: Int64[np.ndarray, "Ntr"], test_labels: Int64[np.ndarray, "Nte"]
-) -> dict[str, float]:
+def accuracy_chance(train_labels: Int64[np.ndarray, "Ntr"], test_labels: Int64[np.ndarray, "Nte"]) -> dict[str, float]:
     """What always answering the most frequent train category scores."""
     largest = np.bincount(train_labels).argmax()
     return {
@@ -67,9 +65,7 @@ def accuracy_chance(
     }
 
 
-def cosines(
-    queries: Float[np.ndarray, "Q D"], gallery: Float[np.ndarray, "G D"]
-) -> Float64[np.ndarray, "Q G"]:
+def cosines(queries: Float[np.ndarray, "Q D"], gallery: Float[np.ndarray, "G D"]) -> Float64[np.ndarray, "Q G"]:
     """Cosine similarity of every query with every gallery row; a zero vector is similar to nothing (0)."""
 
     def unit(rows: np.ndarray) -> np.ndarray:

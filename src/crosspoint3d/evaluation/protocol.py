@@ -130,9 +130,7 @@ def format_table(result: Result) -> str:
     head = f"{result.evaluation} · {data['name']} · {', '.join(counts)}"
     rows: list[tuple[str, ...]] = [("", "encoder", "untrained", "chance")]
     for name, score in result.scores.items():
-        rows.append(
-            (name, *(_cell(name, s) for s in (score, result.untrained[name])), _chance(name, result.chance))
-        )
+        rows.append((name, *(_cell(name, s) for s in (score, result.untrained[name])), _chance(name, result.chance)))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [
         head,

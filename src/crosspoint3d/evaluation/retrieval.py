@@ -42,9 +42,7 @@ def retrieval(config: RetrievalConfig) -> Result:
     if config.views < 1:
         raise UsageError(f"--views {config.views}: must be at least 1")
     if config.encoder.startswith("random:"):
-        raise UsageError(
-            f"--encoder {config.encoder} has no image encoder: use a run folder (its twin is scored too)"
-        )
+        raise UsageError(f"--encoder {config.encoder} has no image encoder: use a run folder (its twin is scored too)")
     device = pick_device(config.device)
     image_size = _image_size(config.encoder)
     runs: dict[str, list[dict[str, float]]] = {"trained": [], "untrained": []}
@@ -87,9 +85,7 @@ def retrieval(config: RetrievalConfig) -> Result:
         scores=summaries(runs["trained"]),
         untrained=summaries(runs["untrained"]),
         chance={
-            f"{way}_{name}": value
-            for way in (PICTURE_TO_SHAPE, SHAPE_TO_PICTURE)
-            for name, value in chance.items()
+            f"{way}_{name}": value for way in (PICTURE_TO_SHAPE, SHAPE_TO_PICTURE) for name, value in chance.items()
         },
         protocol=protocol_record(
             config,

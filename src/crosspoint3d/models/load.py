@@ -68,8 +68,8 @@ def load_encoder(spec: str | Path, k: int | None = None, seed: int = 0) -> Tower
 def load_image_encoder(spec: str | Path) -> Tower:
     """An image encoder in eval mode on the CPU.
 
-    `encoder(images)` takes ImageNet-normalised pictures (B, 3, H, W) to features (B, D), `encoder.project(features)` takes
-    these to the joint space.
+    `encoder(images)` takes ImageNet-normalised pictures (B, 3, H, W) to features (B, D), and
+    `encoder.project(features)` takes these to the joint space.
 
     Args:
         spec: a run folder or an image encoder's folder.

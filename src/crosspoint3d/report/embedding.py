@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 FEWEST_FOR_TSNE = 10
 FEWEST = 3
@@ -43,9 +43,7 @@ def embedding_map(features: Float32[np.ndarray, "N D"], seed: int) -> tuple[Floa
             return _scaled(reduced[:, :2]), "its two principal components"
         perplexity = min(30.0, (len(features) - 1) / 3)
         start = reduced[:, :2] / max(float(reduced[:, 0].std()), 1e-12) * 1e-4
-        model = TSNE(
-            perplexity=perplexity, init=start, learning_rate="auto", random_state=seed % 2**32, n_jobs=1
-        )
+        model = TSNE(perplexity=perplexity, init=start, learning_rate="auto", random_state=seed % 2**32, n_jobs=1)
         return _scaled(model.fit_transform(reduced)), f"t-SNE (perplexity {perplexity:.0f})"
 
 

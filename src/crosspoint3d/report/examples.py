@@ -42,7 +42,8 @@ def draw_examples(
     Args:
         shapes: what to draw.
         recipe: of the augmentations.
-        points, image_size: as in training; cut to what the shapes have.
+        points: of an augmented cloud, as in training; cut to what the shapes have.
+        image_size: of an augmented picture, as in training.
         seed: decides the augmentations, together with the place in the list.
     """
     examples = []
@@ -54,7 +55,7 @@ def draw_examples(
         ]
         if shapes.views[index]:
             view = _augmented_view(decode(shapes.views[index][0]), recipe, image_size, generator)
-            tiles.append(Tile("view 1, augmented", data_uri(view)))
+            tiles.append(Tile("augmented view", data_uri(view)))
         tiles += _clouds(shapes.points[index], shapes.poses[index], recipe, points, generator)
         examples.append(Example(name, category, tiles))
     return examples
@@ -69,9 +70,7 @@ def _clouds(
 ) -> list[Tile]:
     cloud = torch.from_numpy(points)[None]
     count = min(count, points.shape[0])
-    augmented = [
-        augment_points(subsample(cloud, count, generator), recipe, generator)[0].numpy() for _ in range(2)
-    ]
+    augmented = [augment_points(subsample(cloud, count, generator), recipe, generator)[0].numpy() for _ in range(2)]
     reach = MARGIN * max(1.0, *(float(np.linalg.norm(one, axis=1).max()) for one in augmented))
     drawn = [("cloud", points, MARGIN)] + [
         (f"augmentation {number + 1}", one, reach) for number, one in enumerate(augmented)

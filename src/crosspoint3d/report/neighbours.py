@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from crosspoint3d.evaluation.metrics import cosines, ranks
+from crosspoint3d.report.shapes import spread
 
 SHOWN = 5
 
@@ -41,7 +42,8 @@ def search_pictures(
     """Searches for `count` random pictures, each of another category as long as there are any.
 
     Args:
-        clouds, pictures: projections; row i of both belongs to shape i.
+        clouds: projections of the shapes.
+        pictures: projections of a picture of each; row i of both belongs to shape i.
         categories: of the shapes.
         count: searches to return.
         generator: draws the queries; nothing else decides them.
@@ -52,19 +54,8 @@ def search_pictures(
     similarities = cosines(pictures, clouds)
     rank = ranks(similarities, np.arange(len(clouds)))
     searches = []
-    for query in _spread(generator.permutation(len(clouds)).tolist(), categories, count):
+    for query in spread(generator.permutation(len(clouds)).tolist(), categories)[:count]:
         found = np.argsort(-similarities[query], kind="stable")[:SHOWN].tolist()
         values = [float(similarities[query, row]) for row in [*found, query]]
         searches.append(Search(query, found, values, float(rank[query])))
     return searches, float((rank <= 1).mean())
-
-
-def _spread(order: list[int], categories: Sequence[str | None], count: int) -> list[int]:
-    """The first `count` of `order` when shapes of categories already taken are put off to the next round."""
-    times: dict[str | None, int] = {}
-    rounds = []
-    for row in order:
-        times[categories[row]] = times.get(categories[row], 0) + 1
-        rounds.append(times[categories[row]])
-    places = sorted(range(len(order)), key=lambda place: rounds[place])
-    return [order[place] for place in places[:count]]

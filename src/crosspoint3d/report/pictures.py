@@ -74,7 +74,7 @@ def cloud_picture(points: Float32[np.ndarray, "N 3"], pose: Float[np.ndarray, "3
 
 def _opened(encoded: bytes, size: int) -> Image.Image:
     with Image.open(io.BytesIO(encoded)) as image:
-        picture = image.convert("RGB")
+        picture: Image.Image = image.convert("RGB")
     picture.thumbnail((size, size))
     return picture
 

@@ -63,7 +63,7 @@ def _score_card(run: RunRecord, kind: str, title: str) -> Card:
         difference, tone = verdict(name, trained, untrained)
         lines += [f"untrained {spread(name, untrained)}", f"difference {difference}"]
     if chance:
-        times = f", {trained['mean'] / chance:.0f} times that" if trained["mean"] >= 2 * chance else ""
+        times = f" (× {trained['mean'] / chance:.0f})" if trained["mean"] >= 2 * chance else ""
         lines.append(f"chance {percent(chance)}{times}")
     interval = f"± {100 * trained['ci95']:.1f}" if trained["n"] > 1 else ""
     return Card(title, percent(trained["mean"]), lines, tone, interval)
@@ -92,8 +92,7 @@ def config_entries(run: RunRecord) -> list[Entry]:
     usual = {f.name: f.default for f in dataclasses.fields(PretrainConfig) if f.default is not dataclasses.MISSING}
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in usual.items()}
     return [
-        Entry(name, _plain(value), marked=name in plain and plain[name] != value)
-        for name, value in run.config.items()
+        Entry(name, _plain(value), marked=name in plain and plain[name] != value) for name, value in run.config.items()
     ]
 
 

@@ -46,7 +46,7 @@ def read_run(path: Path) -> RunRecord:
         UsageError: the folder is missing, or holds no trained encoder.
     """
     if not path.is_dir():
-        raise UsageError(f"run folder {path}: no such folder; `crosspoint3d pretrain --data TABLE --out {path}` makes one")
+        raise UsageError(f"run folder {path}: no such folder; `crosspoint3d pretrain --data TABLE --out RUN` makes one")
     if not (path / "encoder").is_dir():
         remedy = "give a folder that `crosspoint3d pretrain` wrote"
         if (path / "checkpoint").is_dir():

@@ -8,21 +8,21 @@ from typing import Any
 
 from crosspoint3d.evaluation.protocol import Result
 
-KINDS = {"linear": "Linear SVM on frozen features", "few-shot": "Few-shot", "retrieval": "Search across pictures and shapes"}
+KINDS = {
+    "linear": "Linear SVM on frozen features",
+    "few-shot": "Few-shot",
+    "retrieval": "Search across pictures and shapes",
+}
 MAIN = {"linear": "overall_accuracy", "few-shot": "accuracy", "retrieval": "picture_to_shape_recall@1"}
 _GROUPS = {"picture_to_shape_": "Picture → shape", "shape_to_picture_": "Shape → picture"}
 
 
 @dataclass(frozen=True)
 class Bar:
-    """Places on a track from 0 to 100: means, the low and high end of both intervals, and chance (None: unknown)."""
+    """Places on a track from 0 to 100: mean, low and high end of both intervals, and chance (None: unknown)."""
 
-    trained: float
-    trained_low: float
-    trained_high: float
-    untrained: float
-    untrained_low: float
-    untrained_high: float
+    trained: tuple[float, float, float]
+    untrained: tuple[float, float, float]
     chance: float | None
 
 
@@ -124,11 +124,14 @@ def _row(name: str, result: Result) -> Row:
 
 
 def _bar(trained: dict[str, Any], untrained: dict[str, Any], chance: float | None) -> Bar:
-    def places(score: dict[str, Any]) -> list[float]:
-        mean, half = score["mean"], score["ci95"]
-        return [round(100 * min(max(value, 0.0), 1.0), 2) for value in (mean, mean - half, mean + half)]
+    def place(value: float) -> float:
+        return round(100 * min(max(value, 0.0), 1.0), 2)
 
-    return Bar(*places(trained), *places(untrained), None if chance is None else round(100 * chance, 2))
+    def places(score: dict[str, Any]) -> tuple[float, float, float]:
+        mean, half = score["mean"], score["ci95"]
+        return place(mean), place(mean - half), place(mean + half)
+
+    return Bar(places(trained), places(untrained), None if chance is None else place(chance))
 
 
 def _title(result: Result) -> str:

@@ -63,7 +63,6 @@ class Found:
     category: str
     similarity: str
     right: bool
-    same_category: bool
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def search_section(
     pictures: Float32[np.ndarray, "N E"],
     generator: np.random.Generator,
 ) -> SearchSection | Missing:
-    """Nearest shapes of some random first pictures; shapes are shown by their last one, so that none repeats its query."""
+    """Nearest shapes of some random first pictures; shapes are shown by their last one, which repeats no query."""
     if len(clouds) < 2:
         return Missing(f"{len(clouds)} shape to search among: a search needs two or more")
     searches, recall = search_pictures(clouds, pictures, shapes.categories, STRIPS, generator)
@@ -130,15 +129,13 @@ def search_section(
                 category=shapes.categories[row] or "",
                 similarity=f"{similarity:.2f}",
                 right=row == own,
-                same_category=shapes.categories[row] is not None
-                and shapes.categories[row] == shapes.categories[own],
             )
 
         query = thumbnail(shapes.views[own][0], STRIP_TILE)
         nearest = [found(row, value) for row, value in zip(search.found, search.similarity[:-1], strict=True)]
         strips.append(
             Strip(
-                query=Found(query, shapes.ids[own], shapes.categories[own] or "", "", False, False),
+                query=Found(query, shapes.ids[own], shapes.categories[own] or "", "", False),
                 found=nearest,
                 right=None if own in search.found else found(own, search.similarity[-1]),
                 rank=f"{search.rank:g}",

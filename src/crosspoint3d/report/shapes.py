@@ -3,8 +3,10 @@
 Axis letters: N shapes, P points.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -62,11 +64,17 @@ def held_out(tables: Sequence[ShapeTable]) -> str:
 
 
 def draw_shapes(
-    tables: Sequence[ShapeTable], split: str, count: int, generator: np.random.Generator
+    tables: Sequence[ShapeTable],
+    split: str,
+    count: int,
+    generator: np.random.Generator,
+    *,
+    spread_categories: bool = False,
 ) -> ShownShapes | None:
     """A random sample of up to `count` shapes of a split, or None when there is none.
 
-    Shapes without a split count as `train`, as they do for `pretrain`.
+    Shapes without a split count as `train`, as they do for `pretrain`. With `spread_categories` each is of another
+    category as long as there are any.
     """
     places = [
         (number, int(row))
@@ -75,26 +83,40 @@ def draw_shapes(
     ]
     if not places:
         return None
-    chosen = sorted(generator.permutation(len(places))[:count].tolist())
+    order = generator.permutation(len(places)).tolist()
+    if spread_categories:
+        names = [tables[number].column("category", [row])[0] for number, row in places]
+        order = spread(order, names)
+    chosen = sorted(order[:count])
     kept = [places[index] for index in chosen]
     size = min(tables[number].points for number in {number for number, _ in kept})
-    columns: dict[str, list[object]] = {name: [] for name in ("points", "views", "pose", "id", "category")}
+    columns: dict[str, list[Any]] = {name: [] for name in ("points", "views", "pose", "id", "category")}
     for number, table in enumerate(tables):
         rows = [row for owner, row in kept if owner == number]
         for start in range(0, len(rows), CHUNK):
             _read(table, rows[start : start + CHUNK], size, columns)
     return ShownShapes(
-        points=np.stack(columns["points"]),  # type: ignore[call-overload]
-        views=columns["views"],  # type: ignore[arg-type]
+        points=np.stack(columns["points"]),
+        views=columns["views"],
         poses=np.array(columns["pose"], dtype=np.float32),
-        ids=tuple(columns["id"]),  # type: ignore[arg-type]
-        categories=tuple(columns["category"]),  # type: ignore[arg-type]
+        ids=tuple(columns["id"]),
+        categories=tuple(columns["category"]),
         split=split,
         available=len(places),
     )
 
 
-def _read(table: ShapeTable, rows: list[int], size: int, columns: dict[str, list[object]]) -> None:
+def spread(order: list[int], categories: Sequence[str | None]) -> list[int]:
+    """`order` with rows of categories that came before put off to the next round; rows index `categories`."""
+    times: Counter[str | None] = Counter()
+    rounds = []
+    for row in order:
+        times[categories[row]] += 1
+        rounds.append(times[categories[row]])
+    return [order[place] for place in sorted(range(len(order)), key=lambda place: rounds[place])]
+
+
+def _read(table: ShapeTable, rows: list[int], size: int, columns: dict[str, list[Any]]) -> None:
     taken = table.take(rows, ["points", "views", "id", "category"])
     columns["points"] += list(taken["points"][:, :size])
     columns["views"] += [_ends(list(views or [])) for views in taken["views"]]

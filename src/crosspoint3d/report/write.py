@@ -112,7 +112,8 @@ def _features_sections(
         pretrain = f"crosspoint3d pretrain --data {_quoted(record.table_paths(run))} --out NEW_RUN --cross-weight 1"
         return mapped, Missing("this run has no image encoder (it was trained without pictures)", pretrain)
     if not shapes.pictured:
-        return mapped, Missing("some of the shapes have no picture", "crosspoint3d prepare SOURCE --out TABLE --views 12")
+        command = "crosspoint3d prepare SOURCE --out TABLE --views 12"
+        return mapped, Missing("some of the shapes have no picture", command)
     image_tower = models.load_image_encoder(config.run)
     first = [views[0] for views in shapes.views]
     size = _whole(run.config.get("image_size")) or 224
@@ -133,7 +134,7 @@ def _points(run: RunRecord) -> int:
 
 def _examples(config: ReportConfig, run: RunRecord, tables: list[ShapeTable]) -> list[Example]:
     generator = np.random.default_rng([config.seed, 2])
-    shapes = draw_shapes(tables, "train", EXAMPLES, generator) if tables else None
+    shapes = draw_shapes(tables, "train", EXAMPLES, generator, spread_categories=True) if tables else None
     if shapes is None:
         return []
     return draw_examples(

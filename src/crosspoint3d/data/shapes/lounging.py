@@ -158,6 +158,7 @@ def bed(b: Builder) -> None:
         b.add("headboard", frame, box((2 * x + 0.04, high, 0.05), (0, low + high / 2, -z), bevel=0.01))
     elif head == "round":
         outline = ellipse(2 * x + 0.04, 1.6 * high, 28, b.between(2.5, 4)) + np.array([0, 0.2 * high + low])
+        outline[:, 1] = np.maximum(outline[:, 1], low)
         b.add("headboard", frame, extrude(outline, 0.06, bevel=0.012).moved(0, 0, -z))
     elif head == "padded":
         count, soft = b.count(1, 5), b.material("fabric", "leather")

@@ -200,7 +200,7 @@ def ellipsoid(radii: Point, centre: Point = (0, 0, 0), *, sides: int = 14, rings
     return Solid(ball.vertices * np.array(radii) + np.array(centre), ball.faces)
 
 
-def rounded_box(size: Point, centre: Point = (0, 0, 0), *, radius: Number, steps: int = 3) -> Solid:
+def rounded_box(size: Point, centre: Point = (0, 0, 0), *, radius: Number, steps: int = 2) -> Solid:
     """A cuboid with round edges, for cushions and casings."""
     r = min(radius, 0.49 * min(size))
     turn = np.linspace(0, math.pi / 2, steps + 1)

@@ -84,7 +84,7 @@ def bookshelf(b: Builder) -> None:
     else:
         for column, x in enumerate(posts):
             tall = height if style == "case" else room * max(1, rows - max(column - 1, 0) * b.count(1, 2))
-            b.add("frame", wood, box((thick, tall + thick, depth), (x, lift + tall / 2, 0)))
+            b.add("frame", wood, box((thick, tall + thick, depth), (x, lift + tall / 2, 0), bevel=0.15 * thick))
         if lift > 0:
             corners = [(x, z) for x in (0.95 * posts[0], 0.95 * posts[-1]) for z in (-0.4 * depth, 0.4 * depth)]
             b.add("leg", wood, *(rod((x, lift, z), (x, 0, z), 0.025, 0.018) for x, z in corners))
@@ -163,7 +163,7 @@ def cabinet(b: Builder) -> None:
         "body",
         wood,
         *(
-            box((wall, height, depth), (side, lift + height / 2, 0))
+            box((wall, height, depth), (side, lift + height / 2, 0), bevel=0.15 * wall)
             for side in (wall / 2 - width / 2, width / 2 - wall / 2)
         ),
     )
