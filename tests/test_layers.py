@@ -15,7 +15,7 @@ LEVELS = [
     {"transforms", "ops"},
     {"models", "losses", "data"},
     {"evaluation", "search", "export", "plots", "report", "training"},
-    {"cli", "demo", "web"},
+    {"cli", "demo", "web", "__main__"},
 ]
 
 

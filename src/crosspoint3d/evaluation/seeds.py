@@ -113,17 +113,14 @@ def limited(clouds: LabelledClouds, share: float) -> LabelledClouds:
     """A stratified share of both splits (seed 0), said so in the record."""
     if share == 1:
         return clouds
-    names = {
-        part: [clouds.categories[label] for label in labels]
-        for part, labels in (("train", clouds.train_labels), ("test", clouds.test_labels))
-    }
-    train = stratified_share(names["train"], share, least=2)
-    test = stratified_share(names["test"], share, least=1)
+    names = [[clouds.categories[label] for label in labels] for labels in (clouds.train_labels, clouds.test_labels)]
+    train = stratified_share(names[0], share, least=2)
+    test = stratified_share(names[1], share, least=1)
     train_ids = tuple(clouds.train_ids[row] for row in train)
     test_ids = tuple(clouds.test_ids[row] for row in test)
     pairs = [
-        zip(ids, (names[part][row] for row in rows), strict=True)
-        for part, ids, rows in (("train", train_ids, train), ("test", test_ids, test))
+        list(zip(ids, [part[row] for row in rows], strict=True))
+        for ids, part, rows in ((train_ids, names[0], train), (test_ids, names[1], test))
     ]
     record = clouds.record | {
         "limit": share,

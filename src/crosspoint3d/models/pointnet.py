@@ -37,7 +37,8 @@ class PointNet(nn.Module):
 
     Args:
         emb_dims: width of the result.
-        t_nets: align the input (3 x 3) and the features after two layers (64 x 64) as in the paper; CrossPoint has none.
+        t_nets: align the input (3 x 3) and the features after two layers (64 x 64) as in the paper
+            (CrossPoint has none).
     """
 
     def __init__(self, emb_dims: int = 1024, t_nets: bool = False) -> None:

@@ -3,9 +3,9 @@
 With `W = [W1 | W2]` an edge is `e_ij = W1 (x_j - x_i) + W2 x_i`. Two facts make storing it unnecessary:
 
 - BatchNorm's mean and variance of e over all edges are `W mean` and the diagonal of `W Cov W'`, where mean and Cov
-  belong to the edge features and follow from sums over points: `sum d_j x_j x_j'`, `k sum x_i x_i'` and `sum x_i S_i'`,
-  with d_j how often j is a neighbour and S_i the sum of i's neighbours. They are known before any e is, so BatchNorm folds
-  into W in training too.
+  belong to the edge features and follow from sums over points: `sum d_j x_j x_j'`, `k sum x_i x_i'` and
+  `sum x_i S_i'`, with d_j how often j is a neighbour and S_i the sum of i's neighbours. They are known before any e
+  is, so BatchNorm folds into W in training too.
 - With BatchNorm folded in, `e_ij = a_j + b_i`, `a = W1 x`, `b = (W2 - W1) x + shift`, and LeakyReLU is monotone, so
   `max_j act(a_j + b_i) = act(max_j a_j + b_i)`, whatever the sign of gamma.
 

@@ -137,7 +137,7 @@ def data_entries(table: ShapeTable) -> list[Entry]:
     return entries + [Entry(name.replace("_", " "), _plain(value)) for name, value in table.settings.items()]
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | int) -> str:
     """Seconds in the words a reader would use: 8.4 s, 47 s, 3 min 20 s, 2 h 5 min."""
     if seconds < 10:
         return f"{seconds:.1f} s"

@@ -1,0 +1,100 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from crosspoint3d.config import LinearConfig
+from crosspoint3d.evaluation.metrics import summary
+from crosspoint3d.evaluation.protocol import (
+    Result,
+    format_table,
+    protocol_record,
+    read_result,
+    result_folder,
+    weights_sha256,
+    write_result,
+)
+
+
+def result(**changes: object) -> Result:
+    config = LinearConfig("run", "table", seeds=2, points=16, device="cpu")
+    data = {"name": "table", "train_shapes": 1977, "notes": ["from the data"], "points_picked": "all"}
+    entry = {"sha256": "ab", "k": 20}
+    record = protocol_record(
+        config,
+        data=data,
+        encoders=[{"trained": entry, "untrained": entry}],
+        seconds=1.23456,
+        notes=["from here"],
+        C=0.5,
+    )
+    values = {
+        "evaluation": "linear",
+        "scores": {"overall_accuracy": summary([0.5, 0.6]), "mean_rank": summary([3.0])},
+        "untrained": {"overall_accuracy": summary([0.4, 0.4]), "mean_rank": summary([6.0])},
+        "chance": {"mean_rank": 7.0},
+        "protocol": record,
+        "details": {},
+    }
+    return Result(**(values | changes))  # type: ignore[arg-type]
+
+
+def test_the_record_says_what_decides_the_numbers() -> None:
+    record = result().protocol
+    assert record["mode"] == "clean"
+    assert record["seeds"] == [0, 1]
+    assert record["k"] == 20
+    assert record["C"] == 0.5
+    assert record["notes"] == ["from the data", "from here"]
+    assert record["encoder_sha256"] == ["ab"]
+    assert record["device"] == "cpu"
+    assert record["seconds"] == 1.235
+    assert record["config"]["points"] == 16
+    assert {"torch", "scikit-learn", "crosspoint3d"} <= record["environment"]["packages"].keys()
+    assert {"command", "date", "version"} <= record.keys()
+
+
+def test_results_round_trip_and_survive_a_failed_write(tmp_path: Path) -> None:
+    config = LinearConfig("run", "table", out=tmp_path / "a" / "b")
+    path = write_result(config, "linear", result())
+    assert path == tmp_path / "a" / "b" / "result.json"
+    assert read_result(path) == result(protocol=read_result(path).protocol)
+    before = path.read_text()
+    with pytest.raises(ValueError, match="JSON"):
+        write_result(config, "linear", result(chance={"mean_rank": float("nan")}))
+    assert path.read_text() == before
+    assert [file.name for file in path.parent.iterdir()] == ["result.json"]
+    assert set(json.loads(before)) == {"evaluation", "scores", "untrained", "chance", "protocol", "details"}
+
+
+def test_a_result_goes_beside_its_run_or_nowhere(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "encoder").mkdir(parents=True)
+    assert result_folder(LinearConfig(str(run), "table"), "linear") is None
+    (run / "config.yaml").touch()
+    assert result_folder(LinearConfig(str(run), "table"), "linear") == run / "evaluation" / "linear"
+    assert write_result(LinearConfig(str(run / "encoder"), "table"), "linear", result()) is None
+    assert write_result(LinearConfig("random:dgcnn", "table"), "linear", result()) is None
+
+
+def test_the_hash_follows_the_weights() -> None:
+    first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+    second.load_state_dict(first.state_dict())
+    assert weights_sha256(first) == weights_sha256(second)
+    with torch.no_grad():
+        second.bias[0] += 1e-6
+    assert weights_sha256(first) != weights_sha256(second)
+    assert len(weights_sha256(nn.BatchNorm1d(3))) == 64
+
+
+def test_the_table_shows_all_three_columns() -> None:
+    lines = format_table(result()).splitlines()
+    accuracy = next(line for line in lines if line.startswith("overall_accuracy"))
+    assert "55.0 ± 63.5 %" in accuracy
+    assert "40.0 ± 0.0 %" in accuracy
+    rank = next(line for line in lines if line.startswith("mean_rank"))
+    assert rank.split() == ["mean_rank", "3.0", "6.0", "7.0"]
+    assert "note: from the data" in lines
+    assert "1,977 train shapes" in lines[0]
