@@ -209,7 +209,7 @@ class DemoConfig:
     """Folder for the table, the run and the report."""
     shapes: int = 1200
     """Procedural shapes; a fifth is held out."""
-    max_steps: int = 400
+    max_steps: int = 250
     """Training steps."""
     workers: int = 0
     """Processes that prepare shapes; 0 means one a core."""

@@ -95,7 +95,7 @@ def demo(config: DemoConfig) -> DemoResult:
     results = (
         retrieval(RetrievalConfig(**common)),  # type: ignore[arg-type]
         linear(LinearConfig(**common)),  # type: ignore[arg-type]
-        few_shot(FewShotConfig(**common)),  # type: ignore[arg-type]
+        few_shot(FewShotConfig(**common, n_query=10)),  # type: ignore[arg-type]
     )
 
     _say("4/4 report")

@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from crosspoint3d.config import ReportConfig, UsageError
 from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.report import report, write
 from tests.data.tables import example_row, example_table
-from tests.report.fake_run import write_results, write_run
+from tests.report.fake_run import LINEAR, write_results, write_run
 
 SECTIONS = ["results", "search", "map", "training", "examples", "record"]
 
@@ -186,10 +187,13 @@ def test_a_broken_result_is_named_and_the_others_are_shown(tmp_path: Path) -> No
     run = write_run(tmp_path / "run", None, images=False)
     write_results(run)
     (run / "evaluation" / "linear" / "result.json").write_text("{")
+    (run / "evaluation" / "knn").mkdir()
+    (run / "evaluation" / "knn" / "result.json").write_text(json.dumps(asdict(replace(LINEAR, evaluation="new kind"))))
     report(ReportConfig(run, out=tmp_path / "deep" / "page.html"))
     page = Page((tmp_path / "deep" / "page.html").read_text(encoding="utf-8"))
     assert "evaluation/linear/result.json: cannot be read" in page.text
     assert "crosspoint3d evaluate linear" in page.text and "Few-shot, 5-way 10-shot" in page.text
+    assert "new kind · knn" in page.text
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:

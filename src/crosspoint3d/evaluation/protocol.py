@@ -38,6 +38,9 @@ class Result:
     protocol: dict[str, Any]
     details: dict[str, Any]
 
+    def __str__(self) -> str:
+        return format_table(self)
+
 
 def weights_sha256(tower: nn.Module) -> str:
     """SHA-256 over names, types, shapes and bytes of all weights and buffers, whatever file held them."""

@@ -154,7 +154,8 @@ def _score_tables(run: RunRecord, tables: list[ShapeTable]) -> list[Any]:
         found = [score_table(folder, result) for folder, result in run.results.items() if result.evaluation == kind]
         command = f"crosspoint3d evaluate {kind} --encoder {_quoted([str(run.path)])} --data {data}"
         parts += found or [Missing(f"{KINDS[kind]}: not measured yet.", command)]
-    return parts
+    others = [(folder, result) for folder, result in run.results.items() if result.evaluation not in KINDS]
+    return parts + [score_table(folder, result) for folder, result in others]
 
 
 def _render(**context: Any) -> str:
