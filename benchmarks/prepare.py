@@ -3,9 +3,9 @@
     python benchmarks/prepare.py ../shared/data/princeton_meshes [--meshes 500] [--workers 2]
     python benchmarks/prepare.py procedural:500
 
-Prepares a random subset twice into a temporary table: once to compile and fill caches, then measured. Throughput is over
-the whole process pool from the first shape to the last commit, start of the workers included; `per core` divides by the
-workers. Peak memory is the largest resident size of any worker, asked of the operating system.
+Prepares a few procedural shapes to compile and fill caches, then SOURCE into a temporary table, measured: the whole
+call, start of the workers and writing included; `per core` divides by the workers. Peak memory is the largest resident
+size of any worker, asked of the operating system.
 """
 
 import argparse

@@ -83,9 +83,7 @@ def test_a_bad_config_file_is_a_usage_error(text: str | None, message: str, tmp_
         load_yaml(file, config.PretrainConfig)
 
 
-def test_a_wrong_value_in_the_file_is_refused_by_the_parser(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_value_in_the_file_is_refused_by_the_parser(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "c.yaml").write_text("data: T\nout: R\nepochs: many\n")
     with pytest.raises(SystemExit) as stop:
         cli.parse("pretrain", ["--config", str(tmp_path / "c.yaml")])
@@ -101,9 +99,10 @@ def test_paper_recipe_is_the_published_one() -> None:
 
 
 def test_the_options_of_pretrain_are_a_decision() -> None:
-    names = [field.name for field in dataclasses.fields(config.PretrainConfig)]
-    assert names == (
-        "data out recipe weights encoder emb_dims width k image_encoder image_size projection_dims intra_weight "
-        "cross_weight temperature points epochs max_steps batch_size optimizer lr weight_decay warmup grad_clip "
-        "precision checkpoint_every log_every workers device threads seed resume"
-    ).split()
+    names = {field.name for field in dataclasses.fields(config.PretrainConfig)}
+    assert names == {
+        *("data", "out", "recipe", "weights", "encoder", "emb_dims", "width", "k", "image_encoder", "image_size"),
+        *("projection_dims", "intra_weight", "cross_weight", "temperature", "points", "epochs", "max_steps"),
+        *("batch_size", "optimizer", "lr", "weight_decay", "warmup", "grad_clip", "precision", "checkpoint_every"),
+        *("log_every", "workers", "device", "threads", "seed", "resume"),
+    }

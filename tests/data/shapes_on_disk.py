@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-CORNERS = np.array(
-    [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]], np.float32
-)
+CORNERS = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]], np.float32)
 QUADS = np.array([[0, 3, 2, 1], [4, 5, 6, 7], [0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7]])
 TRIANGLES = np.concatenate([QUADS[:, [0, 1, 2]], QUADS[:, [0, 2, 3]]])
 
@@ -52,11 +50,7 @@ def ply(faces, order="<", corner_type="int", vertex_extra=(), face_colors=None, 
 
 def stl(faces=TRIANGLES, announced=None):
     body = b"".join(struct.pack("<12fH", 0, 0, 0, *CORNERS[face].reshape(-1), 0) for face in faces)
-    return (
-        b"solid but binary".ljust(80)
-        + struct.pack("<I", len(faces) if announced is None else announced)
-        + body
-    )
+    return b"solid but binary".ljust(80) + struct.pack("<I", len(faces) if announced is None else announced) + body
 
 
 def stl_text(faces=TRIANGLES):
@@ -83,9 +77,7 @@ class Gltf:
         self.header |= {"meshes": [], "nodes": [], "scene": 0, "scenes": [{"nodes": []}]}
 
     def view(self, data):
-        self.header["bufferViews"].append(
-            {"buffer": 0, "byteOffset": len(self.binary), "byteLength": len(data)}
-        )
+        self.header["bufferViews"].append({"buffer": 0, "byteOffset": len(self.binary), "byteLength": len(data)})
         self.binary += data + b"\0" * (-len(data) % 4)
         return len(self.header["bufferViews"]) - 1
 

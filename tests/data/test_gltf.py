@@ -85,9 +85,7 @@ def compressed():
         del accessor["bufferView"]
     ident = DracoPy.decode(blob).attributes[0]["unique_id"]
     view = file.view(blob)
-    primitive["extensions"] = {
-        "KHR_draco_mesh_compression": {"bufferView": view, "attributes": {"POSITION": ident}}
-    }
+    primitive["extensions"] = {"KHR_draco_mesh_compression": {"bufferView": view, "attributes": {"POSITION": ident}}}
     file.header["extensionsRequired"] = ["KHR_draco_mesh_compression"]
     file.node(mesh=0)
     return file, view
@@ -124,8 +122,7 @@ def test_sparse_strided_and_strips(tmp_path):
     file.header["meshes"].append(
         {
             "primitives": [
-                {"attributes": {"POSITION": position}, "indices": i, "mode": m}
-                for i, m in ((strip, 5), (fan, 6))
+                {"attributes": {"POSITION": position}, "indices": i, "mode": m} for i, m in ((strip, 5), (fan, 6))
             ]
         }
     )
@@ -139,9 +136,7 @@ def test_sparse_strided_and_strips(tmp_path):
 
 def test_points(tmp_path):
     file = Gltf()
-    file.header["meshes"].append(
-        {"primitives": [{"attributes": {"POSITION": file.accessor(CORNERS)}, "mode": 0}]}
-    )
+    file.header["meshes"].append({"primitives": [{"attributes": {"POSITION": file.accessor(CORNERS)}, "mode": 0}]})
     file.node(mesh=0, scale=[1, 2, 1])
     mesh = read_gltf(file.glb(), tmp_path)
     assert mesh.is_cloud and bounds(mesh) == ([0, 0, 0], [1, 2, 1])

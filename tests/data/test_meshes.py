@@ -67,9 +67,7 @@ MTL = "newmtl wood\nKd 1.0 0.5 0.0\nmap_Kd {}\nnewmtl plain\nKd 0 0 1\n"
 USE = "usemtl wood\n"
 
 
-@pytest.mark.parametrize(
-    "place", ["wood.png", "texture/wood.png", "../texture/wood.png", "../textures/wood.png", None]
-)
+@pytest.mark.parametrize("place", ["wood.png", "texture/wood.png", "../texture/wood.png", "../textures/wood.png", None])
 @pytest.mark.parametrize("written", ["wood.png", "C:\\maps\\wood.png", "-s 1 1 1 wood.png"])
 def test_obj_with_texture(place, written, tmp_path):
     path = write(tmp_path, "models/cube.obj", obj(head="mtllib cube.mtl\n", uv=USE))
@@ -183,9 +181,7 @@ def attempt(path):
         assert str(error)
         return
     assert np.isfinite(mesh.vertices).all()
-    assert mesh.is_cloud or (
-        area(mesh) > 0 and mesh.faces.min() >= 0 and mesh.faces.max() < len(mesh.vertices)
-    )
+    assert mesh.is_cloud or (area(mesh) > 0 and mesh.faces.min() >= 0 and mesh.faces.max() < len(mesh.vertices))
 
 
 FUZZED = {**CUBES, ".stl ": stl_text(), ".ply ": ply([*QUADS[:2].tolist(), *TRIANGLES.tolist()], ">")}
@@ -202,11 +198,7 @@ def test_truncated_anywhere(kind, share, tmp_path):
 
 @pytest.mark.parametrize("kind", FUZZED)
 @FUZZ
-@given(
-    changes=st.lists(
-        st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6
-    )
-)
+@given(changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6))
 def test_bytes_changed_anywhere(kind, changes, tmp_path):
     data = bytearray(FUZZED[kind])
     for share, value in changes:
@@ -225,9 +217,7 @@ def test_is_shape_file(tmp_path):
 @pytest.mark.shared
 def test_furniture_is_the_same_in_both_formats(shared_data):
     for name in ("armchair", "table_low", "shelf_B_large_decorated"):
-        pair = [
-            read_mesh(shared_data / "furniture_cc0" / kind / f"{name}.{kind}") for kind in ("obj", "gltf")
-        ]
+        pair = [read_mesh(shared_data / "furniture_cc0" / kind / f"{name}.{kind}") for kind in ("obj", "gltf")]
         assert area(pair[0]) == pytest.approx(area(pair[1]), rel=1e-4)
         np.testing.assert_allclose(pair[0].vertices.max(axis=0), pair[1].vertices.max(axis=0), atol=1e-4)
         assert len(pair[0].textures) == len(pair[1].textures) == 1

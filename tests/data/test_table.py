@@ -68,6 +68,6 @@ def test_what_is_no_table_is_refused(kind: str, tmp_path: Path) -> None:
         old = {b"crosspoint3d": json.dumps({"version": 99, "settings": {}}).encode()}
         header = old if kind == "version" else None
         lance.write_dataset(pa.table({"id": ["a"]}).replace_schema_metadata(header), str(path))
-    messages = {"lance": "not a ShapeTable", "version": "version 99, this package reads version 1"}
+    messages = {"lance": "not a ShapeTable", "version": "of version 99, this package reads version 1"}
     with pytest.raises(UsageError, match=messages.get(kind, "no table at")):
         ShapeTable(path)

@@ -79,9 +79,7 @@ def assemble(parts: Sequence[Part], textures: Sequence[Array] = ()) -> Mesh:
         _check_indices(part.faces, len(part.vertices))
     starts = np.cumsum([0] + [len(part.vertices) for part in parts])
     vertices = np.concatenate([part.vertices for part in parts])
-    faces = np.concatenate(
-        [part.faces.astype(np.int64) + start for part, start in zip(parts, starts, strict=False)]
-    )
+    faces = np.concatenate([part.faces.astype(np.int64) + start for part, start in zip(parts, starts, strict=False)])
     used = np.zeros(len(vertices), dtype=bool)
     used[faces] = True
     if not used.all():
@@ -163,15 +161,11 @@ def _join(
     if all(block is None for block in blocks):
         return None
     filled = [
-        np.full((len(part.faces), *shape), fill, dtype)
-        if block is None
-        else np.nan_to_num(block.astype(dtype))
+        np.full((len(part.faces), *shape), fill, dtype) if block is None else np.nan_to_num(block.astype(dtype))
         for block, part in zip(blocks, parts, strict=True)
     ]
     return np.ascontiguousarray(np.concatenate(filled))
 
 
 def _textures(parts: Sequence[Part]) -> Array:
-    return np.concatenate(
-        [np.broadcast_to(np.asarray(part.texture, np.int16), len(part.faces)) for part in parts]
-    )
+    return np.concatenate([np.broadcast_to(np.asarray(part.texture, np.int16), len(part.faces)) for part in parts])

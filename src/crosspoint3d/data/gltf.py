@@ -147,9 +147,7 @@ class Container:
         stride = self.listed("bufferViews", view).get("byteStride") or row
         end = start + (count - 1) * stride + row if count else start
         if count < 0 or start < 0 or stride < row or end > len(data):
-            raise MeshError(
-                f"truncated: {count} values announced, {max(0, len(data) - start) // stride} found"
-            )
+            raise MeshError(f"truncated: {count} values announced, {max(0, len(data) - start) // stride} found")
         values: Array = np.ndarray((count, width), dtype, data, start, (stride, dtype.itemsize))
         return values
 
@@ -166,9 +164,7 @@ class Container:
                     raise MeshError(f"missing file {entry['uri'][:80]}")
                 data = found
             if len(data) < entry["byteLength"]:
-                raise MeshError(
-                    f"truncated: buffer of {entry['byteLength']} bytes announced, {len(data)} found"
-                )
+                raise MeshError(f"truncated: buffer of {entry['byteLength']} bytes announced, {len(data)} found")
             self._buffers[index] = data
         return self._buffers[index]
 

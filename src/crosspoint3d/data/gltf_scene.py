@@ -131,11 +131,7 @@ def _primitive(container: Container, primitive: dict[str, Any], textures: Textur
     material = container.listed("materials", primitive["material"]) if "material" in primitive else {}
     tint, texture, coordinates = _material(container, material, textures)
     colors = attribute("COLOR_0")
-    linear = (
-        None
-        if colors is None and tint is None
-        else np.ones((len(vertices), 3)) * (1.0 if tint is None else tint)
-    )
+    linear = None if colors is None and tint is None else np.ones((len(vertices), 3)) * (1.0 if tint is None else tint)
     if colors is not None and linear is not None:
         if len(colors) != len(vertices):
             raise MeshError(f"{len(colors)} colours for {len(vertices)} vertices")

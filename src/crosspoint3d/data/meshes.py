@@ -39,9 +39,7 @@ _PICTURES = {
     ".ktx2",
     ".hdr",
 }
-COMPANION_SUFFIXES = frozenset(
-    {".mtl", ".bin", ".csv", ".json", ".md", ".yaml", ".yml", ".html", ".pdf"} | _PICTURES
-)
+COMPANION_SUFFIXES = frozenset({".mtl", ".bin", ".csv", ".json", ".md", ".yaml", ".yml", ".html", ".pdf"} | _PICTURES)
 """Files that lie beside shapes and are none: materials, textures, buffers, tables, documents."""
 
 

@@ -12,9 +12,7 @@ import numpy as np
 from crosspoint3d.data.assemble import NEUTRAL, Array, MeshError, Part, assemble, fan, to_uint8
 from crosspoint3d.data.mesh import Mesh
 
-_HEADER = re.compile(
-    rb"\s*(ST)?(C)?(N)?(4)?(n)?((?i:OFF))?[ \t]*(BINARY)?\s*(\d+)\s+(\d+)([ \t]+\d+)?[ \t]*(?=\s|$)"
-)
+_HEADER = re.compile(rb"\s*(ST)?(C)?(N)?(4)?(n)?((?i:OFF))?[ \t]*(BINARY)?\s*(\d+)\s+(\d+)([ \t]+\d+)?[ \t]*(?=\s|$)")
 
 
 def read_off(data: bytes) -> Mesh:

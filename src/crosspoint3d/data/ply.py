@@ -75,8 +75,7 @@ def _mesh(
     if part.uv is not None:
         paths = [find_companion(folder, name) for name in texture_names]
         known = np.array(
-            [textures.add(path, decode_texture(path.read_bytes()) if path else None) for path in paths]
-            or [-1],
+            [textures.add(path, decode_texture(path.read_bytes()) if path else None) for path in paths] or [-1],
             np.int16,
         )
         chosen = face.values["texnumber"][owner] if "texnumber" in face.values else np.zeros(len(faces))

@@ -72,9 +72,7 @@ def read_header(data: bytes) -> tuple[str, list[Element], list[str], int]:
 
 def _truncated(element: Element, found: int) -> MeshError:
     names = {"vertex": "vertices", "face": "faces"}
-    return MeshError(
-        f"truncated: {element.count} {names.get(element.name, element.name)} announced, {found} found"
-    )
+    return MeshError(f"truncated: {element.count} {names.get(element.name, element.name)} announced, {found} found")
 
 
 def read_binary(data: bytes, offset: int, element: Element, order: str) -> tuple[Columns, int]:
@@ -105,9 +103,7 @@ def read_binary(data: bytes, offset: int, element: Element, order: str) -> tuple
         if all((rows[f"count{index}"] == dtype[f"value{index}"].shape[0]).all() for index in listed):
             values = {item[0]: rows[f"value{index}"] for index, item in enumerate(element.properties)}
             counts = {element.properties[index][0]: rows[f"count{index}"] for index in listed}
-            return Columns(
-                {name: v.reshape(-1) if name in counts else v for name, v in values.items()}, counts
-            ), end
+            return Columns({name: v.reshape(-1) if name in counts else v for name, v in values.items()}, counts), end
     return _read_rows(data, offset, element, order)
 
 

@@ -7,11 +7,10 @@ import os
 import signal
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,67 +19,13 @@ from tqdm import tqdm
 
 from crosspoint3d.config import PrepareConfig, UsageError
 from crosspoint3d.data.rows import RowSettings, make_row
-from crosspoint3d.data.sources import Candidate, Found, find
+from crosspoint3d.data.sources import Candidate, find
+from crosspoint3d.data.summary import PrepareSummary, summarise
 from crosspoint3d.data.table import OK, ShapeTable
 from crosspoint3d.runtime import atomic, stop_requests
 
 COMMIT_ROWS = 256
 CHUNK = 4
-
-
-@dataclass(frozen=True)
-class PrepareSummary:
-    """What a run of prepare did; `prepare.json` in the table's folder holds the same.
-
-    Attributes:
-        taken, refused: rows of the whole table by status; `refused_files` maps each refused id to its reason.
-        new: rows added by this run.
-        reasons: refused shapes counted by reason, numbers and names left out of the reason.
-        other: files that are no shapes, by extension. companions: materials, textures, tables, licences.
-        same_model: files left out because the same model was there in another format.
-        unlabelled: shapes that `--labels` does not name.
-        stopped: None, or why the run ended early.
-    """
-
-    table: str
-    origin: str
-    taken: int
-    refused: int
-    new: int
-    reasons: dict[str, int]
-    refused_files: dict[str, str]
-    other: dict[str, int]
-    companions: int
-    same_model: list[str]
-    unlabelled: int
-    seconds: float
-    stopped: str | None
-
-    @property
-    def exit_code(self) -> int:
-        """0 when the table holds at least one shape, 130 after Ctrl-C, else 1."""
-        if self.stopped:
-            return 130 if self.stopped == "interrupted" else 1
-        return 0 if self.taken else 1
-
-    def __str__(self) -> str:
-        lines = [
-            f"{self.table}: {self.taken} shapes taken, {self.refused} refused ({self.new} new, {self.seconds:.1f} s)"
-        ]
-        lines += [f"  refused {count} x {reason}" for reason, count in self.reasons.items()]
-        lines += [f"    {name}: {reason}" for name, reason in islice(self.refused_files.items(), 10)]
-        if self.refused > 10:
-            lines.append(f"    ... all {self.refused} in {self.table}/prepare.json")
-        if self.other:
-            kinds = ", ".join(f"{count} {suffix}" for suffix, count in self.other.items())
-            lines.append(f"  not shapes: {kinds}")
-        if self.same_model:
-            lines.append(f"  the same model in another format: {len(self.same_model)} files left out")
-        if self.unlabelled:
-            lines.append(f"  not named in the labels: {self.unlabelled} shapes")
-        if self.stopped:
-            lines.append(f"  stopped early: {self.stopped}; run the same command to go on")
-        return "\n".join(lines)
 
 
 def prepare(config: PrepareConfig) -> PrepareSummary:
@@ -93,7 +38,7 @@ def prepare(config: PrepareConfig) -> PrepareSummary:
     started = time.monotonic()
     found = find(config.source, labels=config.labels, seed=config.seed, leave_out=config.out)
     if not found.candidates:
-        return _summary(config, found, {}, 0, started, "no shapes in SOURCE")
+        return summarise(config, found, {}, 0, started, "no shapes in SOURCE")
     settings = RowSettings(**{f.name: getattr(config, f.name) for f in dataclasses.fields(RowSettings)})
     table = _open(config.out, found.origin, settings)
     if config.retry_failed:
@@ -108,7 +53,7 @@ def prepare(config: PrepareConfig) -> PrepareSummary:
         except BrokenProcessPool:
             stopped = "a worker process died (out of memory? try fewer --workers)"
     statuses = dict(zip(table.column("id"), table.column("status"), strict=True))
-    summary = _summary(config, found, statuses, len(statuses) - len(known), started, stopped)
+    summary = summarise(config, found, statuses, len(statuses) - len(known), started, stopped)
     with atomic(config.out / "prepare.json") as path:
         path.write_text(json.dumps(dataclasses.asdict(summary), indent=1), encoding="utf-8")
     return summary
@@ -196,30 +141,3 @@ def _make_rows(chunk: list[Candidate], settings: RowSettings) -> list[dict[str, 
 
 def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _summary(
-    config: PrepareConfig,
-    found: Found,
-    statuses: dict[str, str],
-    new: int,
-    started: float,
-    stopped: str | None,
-) -> PrepareSummary:
-    refused = {name: status for name, status in statuses.items() if status != OK}
-    kinds = Counter(status.split(":")[0].split(" (")[0] for status in refused.values())
-    return PrepareSummary(
-        table=str(config.out),
-        origin=found.origin,
-        taken=len(statuses) - len(refused),
-        refused=len(refused),
-        new=new,
-        reasons=dict(kinds.most_common()),
-        refused_files=refused,
-        other=dict(found.other.most_common()),
-        companions=found.companions,
-        same_model=found.same_model,
-        unlabelled=found.unlabelled,
-        seconds=round(time.monotonic() - started, 2),
-        stopped=stopped,
-    )

@@ -83,9 +83,7 @@ def read_pcd(data: bytes) -> Mesh:
     names, count = header["FIELDS"], int(header["POINTS"][0])
     repeats = [int(value) for value in header.get("COUNT", ["1"] * len(names))]
     types = [_PCD_TYPES[key, int(size)] for key, size in zip(header["TYPE"], header["SIZE"], strict=True)]
-    fields = list(
-        zip([f"{i}" for i in range(len(names))], types, [(value,) for value in repeats], strict=True)
-    )
+    fields = list(zip([f"{i}" for i in range(len(names))], types, [(value,) for value in repeats], strict=True))
     if kind == "binary":
         dtype = np.dtype(fields)
         if len(body) < count * dtype.itemsize:

@@ -71,7 +71,7 @@ class ShapeTable:
             ) from error
         if version != TABLE_VERSION:
             raise UsageError(
-                f"{self.path} is a table of version {version}, this package reads version {TABLE_VERSION}: prepare it anew"
+                f"{self.path} is of version {version}, this package reads version {TABLE_VERSION}: prepare it anew"
             )
 
     @classmethod

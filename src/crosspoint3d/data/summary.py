@@ -1,0 +1,93 @@
+"""What a run of prepare took and refused, on screen and in `prepare.json`."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+
+from crosspoint3d.config import PrepareConfig
+from crosspoint3d.data.sources import Found
+from crosspoint3d.data.table import OK
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """What a run of prepare did; `prepare.json` in the table's folder holds the same.
+
+    Attributes:
+        taken, refused: rows of the whole table by status; `refused_files` maps each refused id to its reason.
+        new: rows added by this run.
+        reasons: refused shapes counted by reason, numbers and names left out of the reason.
+        other: files that are no shapes, by extension. companions: materials, textures, tables, licences.
+        same_model: files left out because the same model was there in another format.
+        unlabelled: shapes that `--labels` does not name.
+        stopped: None, or why the run ended early.
+    """
+
+    table: str
+    origin: str
+    taken: int
+    refused: int
+    new: int
+    reasons: dict[str, int]
+    refused_files: dict[str, str]
+    other: dict[str, int]
+    companions: int
+    same_model: list[str]
+    unlabelled: int
+    seconds: float
+    stopped: str | None
+
+    @property
+    def exit_code(self) -> int:
+        """0 when the table holds at least one shape, 130 after Ctrl-C, else 1."""
+        if self.stopped:
+            return 130 if self.stopped == "interrupted" else 1
+        return 0 if self.taken else 1
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.table}: {self.taken} shapes taken, {self.refused} refused ({self.new} new, {self.seconds:.1f} s)"
+        ]
+        lines += [f"  refused {count} x {reason}" for reason, count in self.reasons.items()]
+        lines += [f"    {name}: {reason}" for name, reason in islice(self.refused_files.items(), 10)]
+        if self.refused > 10:
+            lines.append(f"    ... all {self.refused} in {self.table}/prepare.json")
+        if self.other:
+            kinds = ", ".join(f"{count} {suffix}" for suffix, count in self.other.items())
+            lines.append(f"  not shapes: {kinds}")
+        if self.same_model:
+            lines.append(f"  the same model in another format: {len(self.same_model)} files left out")
+        if self.unlabelled:
+            lines.append(f"  not named in the labels: {self.unlabelled} shapes")
+        if self.stopped:
+            lines.append(f"  stopped early: {self.stopped}; run the same command to go on")
+        return "\n".join(lines)
+
+
+def summarise(
+    config: PrepareConfig,
+    found: Found,
+    statuses: dict[str, str],
+    new: int,
+    started: float,
+    stopped: str | None,
+) -> PrepareSummary:
+    """Count the statuses (id -> status) of a whole table and what was found beside its shapes."""
+    refused = {name: status for name, status in statuses.items() if status != OK}
+    kinds = Counter(status.split(":")[0].split(" (")[0] for status in refused.values())
+    return PrepareSummary(
+        table=str(config.out),
+        origin=found.origin,
+        taken=len(statuses) - len(refused),
+        refused=len(refused),
+        new=new,
+        reasons=dict(kinds.most_common()),
+        refused_files=refused,
+        other=dict(found.other.most_common()),
+        companions=found.companions,
+        same_model=found.same_model,
+        unlabelled=found.unlabelled,
+        seconds=round(time.monotonic() - started, 2),
+        stopped=stopped,
+    )
