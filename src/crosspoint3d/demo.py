@@ -26,7 +26,7 @@ from crosspoint3d.training.pretrain import pretrain
 POINTS, IMAGE_SIZE = 256, 64
 # A small DGCNN (half the published widths, 256 points) and ResNet-18 at 64 pixels: minutes on two cores, not days.
 NETWORK = {"width": 0.5, "emb_dims": 256, "k": 16, "image_encoder": "resnet18", "image_size": IMAGE_SIZE}
-LEAST_HELD_OUT = 200
+LEAST_HELD_OUT, QUERIES = 200, 10
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,12 @@ def demo(config: DemoConfig) -> DemoResult:
     """Run the whole job on procedural shapes under `config.out`; a second run goes on where the first one stopped.
 
     Raises:
-        UsageError: `shapes` leaves fewer than 200 held-out shapes.
+        UsageError: `shapes` leaves too few held-out shapes for honest numbers.
+        RunError: shapes could not be prepared.
     """
     started = time.monotonic()
     if config.shapes < 5 * LEAST_HELD_OUT:
-        raise UsageError(f"--shapes {config.shapes}: a fifth is held out and must be at least 200 shapes; use 1000")
+        raise UsageError(f"--shapes {config.shapes}: a fifth is held out and must be at least {LEAST_HELD_OUT} shapes")
     table, run = config.out / "table", config.out / "run"
 
     _say(f"1/4 prepare {config.shapes} procedural shapes")
@@ -95,7 +96,7 @@ def demo(config: DemoConfig) -> DemoResult:
     results = (
         retrieval(RetrievalConfig(**common)),  # type: ignore[arg-type]
         linear(LinearConfig(**common)),  # type: ignore[arg-type]
-        few_shot(FewShotConfig(**common, n_query=10)),  # type: ignore[arg-type]
+        few_shot(FewShotConfig(**common, n_query=QUERIES)),  # type: ignore[arg-type]
     )
 
     _say("4/4 report")

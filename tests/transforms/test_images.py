@@ -90,3 +90,14 @@ def test_sizes_that_cannot_be(call: Callable[[Tensor, int], Tensor], pictures: T
 def test_unknown_recipe(pictures: Tensor) -> None:
     with pytest.raises(Exception, match="recipe"):
         transforms.augment_images(pictures, 8, "strong", seeded())  # type: ignore[arg-type]
+
+
+def test_grey_takes_the_colour_of_about_half_and_leaves_the_others() -> None:
+    pictures = torch.rand(400, 3, 4, 4, generator=seeded(1))
+    result = transforms.grey(pictures, 0.5, seeded(2))
+    colourless = (result[:, 0] == result[:, 1]).flatten(1).all(1) & (result[:, 1] == result[:, 2]).flatten(1).all(1)
+    assert 150 < int(colourless.sum()) < 250
+    assert torch.equal(result[~colourless], pictures[~colourless])
+    luminance = torch.tensor(transforms.LUMINANCE)[:, None, None]
+    expected = (pictures[colourless] * luminance).sum(1)
+    torch.testing.assert_close(result[colourless, 0], expected)

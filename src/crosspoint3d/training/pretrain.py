@@ -1,10 +1,11 @@
 """CrossPoint pre-training (Afham et al., CVPR 2022, arXiv 2203.00680): build, loop, evaluate, save."""
 
+import dataclasses
 import json
 import math
 import time
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from crosspoint3d.losses import CrossPointLoss, crosspoint_loss
 from crosspoint3d.models.crosspoint import CrossPoint, build_crosspoint
 from crosspoint3d.models.tower import save_tower
 from crosspoint3d.training import checkpoint, metrics
+from crosspoint3d.training.held_out import held_out_retrieval
 from crosspoint3d.training.run_folder import SUMMARY, is_finished, open_run
 from crosspoint3d.training.schedule import learning_rate
 from crosspoint3d.training.setup import build_optimizer, draw_order, validate
@@ -33,6 +35,7 @@ class PretrainResult:
         run: the run folder. steps: steps done in all. total: steps of the schedule.
         loss: of the last step of this call, NaN if it made none. seconds: time of this call.
         pairs_per_s: throughput of this call. stopped: whether Ctrl-C or SIGTERM ended it early.
+        held_out: picture-to-shape recall@1 among shapes of the test split, and what chance gives; None without any.
     """
 
     run: str
@@ -42,6 +45,7 @@ class PretrainResult:
     seconds: float
     pairs_per_s: float
     stopped: bool = False
+    held_out: dict[str, float] | None = None
     note: str = ""
 
     @property
@@ -55,7 +59,11 @@ class PretrainResult:
         if self.stopped:
             return f"{self.run}: stopped at step {self.steps} of {self.total}; go on with --out {self.run} --resume"
         speed = f"{self.seconds:.0f} s, {self.pairs_per_s:.1f} pairs/s"
-        return f"{self.run}: {self.steps} steps, loss {self.loss:.3f}, {speed}"
+        text = f"{self.run}: {self.steps} steps, loss {self.loss:.3f}, {speed}"
+        if self.held_out:
+            recall, chance, shapes = (self.held_out[name] for name in ("recall@1", "chance", "shapes"))
+            text += f"\nheld-out picture to shape recall@1 {recall:.1%} (chance {chance:.2%}, {shapes:.0f} shapes)"
+        return text
 
 
 def pretrain(config: PretrainConfig) -> PretrainResult:
@@ -87,7 +95,9 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
 
     result = _loop(config, model, optimizer, tables, order, start, int(total), device)
     if not result.stopped:
-        _save(config, model, tables, result)
+        _save(config, model, tables)
+        result = dataclasses.replace(result, held_out=held_out_retrieval(config, tables))
+        _write_summary(config, result)
     return result
 
 
@@ -103,7 +113,8 @@ def _loop(
 ) -> PretrainResult:
     log_every = config.log_every or (1 if total < 1000 else 20)
     began = logged = time.monotonic()
-    step, loss_value = start, math.nan
+    step = start
+    loss_value = metrics.read(config.out)[-1]["loss"] if start else math.nan
     batches = load_pairs(tables, order.from_step(start, total), workers=config.workers, pin=device.type == "cuda")
     bar = tqdm(total=total, initial=start, unit="step", desc="pretrain", disable=None)
     model.train()
@@ -190,11 +201,14 @@ def _last_multiple(step: int, every: int) -> int:
     return step // every * every
 
 
-def _save(config: PretrainConfig, model: CrossPoint, tables: list[ShapeTable], result: PretrainResult) -> None:
-    trained_on = {"data": [table.path for table in tables], "steps": result.steps, "seed": config.seed}
+def _save(config: PretrainConfig, model: CrossPoint, tables: list[ShapeTable]) -> None:
+    trained_on = {"data": [table.path for table in tables], "recipe": config.recipe, "seed": config.seed}
     save_tower(model.point_tower, config.out / "encoder", trained_on)
     if config.cross_weight:
         save_tower(model.image_tower, config.out / "image_encoder", trained_on)
-    summary = asdict(result) | {"environment": runtime.environment()}
+
+
+def _write_summary(config: PretrainConfig, result: PretrainResult) -> None:
+    summary = dataclasses.asdict(result) | {"environment": runtime.environment()}
     with runtime.atomic(config.out / SUMMARY) as path:
         path.write_text(json.dumps(summary, indent=1), encoding="utf-8")

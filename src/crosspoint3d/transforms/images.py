@@ -63,6 +63,13 @@ def flip(images: Float[Tensor, "B 3 H W"], generator: Generator) -> Float[Tensor
     return torch.where(mirrored, images.flip(3), images)
 
 
+def grey(images: Float[Tensor, "B 3 H W"], probability: float, generator: Generator) -> Float[Tensor, "B 3 H W"]:
+    """Take the colour out of each picture with a given probability (a cloud has none to agree with)."""
+    chosen = torch.rand((len(images), 1, 1, 1), device=images.device, generator=generator) < probability
+    luminance = (images * images.new_tensor(LUMINANCE)[:, None, None]).sum(1, keepdim=True)
+    return torch.where(chosen, luminance.expand_as(images), images)
+
+
 def crop(images: Float[Tensor, "B 3 H W"], smallest: float, generator: Generator) -> Float[Tensor, "B 3 H W"]:
     """Zoom every picture onto a random window with sides of U(smallest, 1) of its own, bilinear."""
     unit = torch.rand((3, len(images)), device=images.device, generator=generator)
@@ -80,7 +87,7 @@ def augment_images(
     """One random view of every picture, normalised for an image encoder.
 
     - `paper` (arXiv 2203.00680 and its code): resize, colour jitter of 0.4, horizontal flip;
-    - `default`: the same, after a zoom onto a window with sides of at least 0.8.
+    - `default`: the same after a zoom onto a window with sides of at least 0.8, and half of the pictures in grey.
 
     Args:
         images: pictures (B, 3, H, W), uint8.
@@ -96,4 +103,7 @@ def augment_images(
     floats = resize(images, size)
     if recipe == "default":
         floats = crop(floats, 0.8, generator)
-    return normalise(flip(colour_jitter(floats, 0.4, generator), generator))
+    floats = colour_jitter(floats, 0.4, generator)
+    if recipe == "default":
+        floats = grey(floats, 0.5, generator)
+    return normalise(flip(floats, generator))
