@@ -15,7 +15,9 @@ from crosspoint3d import cli
         (["prepare", "procedural:x", "--out", "T"], "procedural:COUNT"),
         (["pretrain", "--data", "no-such-table", "--out", "R"], "no table at no-such-table"),
         (["pretrain", "--data", "T", "--out", "R", "--batch-size", "1"], "--batch-size 1: must be at least 2"),
-        (["evaluate", "linear", "--encoder", "nowhere", "--data", "T"], "nowhere"),
+        (["evaluate", "linear", "--encoder", "nowhere", "--data", "procedural:30"], "nowhere"),
+        (["evaluate", "linear", "--encoder", "random:dgcnn", "--data", "nowhere"], "no table at nowhere"),
+        (["pretrain", "--config"], "--config: expected a YAML file"),
         (["report", "no-such-run"], "no-such-run"),
     ],
 )

@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one verb; the exit code."""
-    if arguments in ([], ["-h"], ["--help"]):
+    if arguments in ([], ["-h"], ["--help"], ["evaluate", "-h"], ["evaluate", "--help"]):
         print(_help())
         return 0 if arguments else 2
     if arguments == ["--version"]:
@@ -85,7 +85,7 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
             return name, arguments[words:]
     wanted = " ".join(arguments[:2]) if arguments[0] == "evaluate" else arguments[0]
     known = [name for name in VERBS if name.startswith("evaluate ")] if arguments[0] == "evaluate" else list(VERBS)
-    close = difflib.get_close_matches(wanted, known, 1)
+    close = [] if wanted == "evaluate" else difflib.get_close_matches(wanted, known, 1)
     hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"
     raise config.UsageError(f"no verb {wanted!r}; {hint}")
 
@@ -102,23 +102,25 @@ def parse(name: str, arguments: list[str]) -> Any:
     arguments = _join_repeated(arguments)
     given = _given(config_class, arguments)
     values: dict[str, Any] = {}
+    if given.get("config") == []:
+        raise config.UsageError("--config: expected a YAML file after it")
     if "config" in given:
         values = load_yaml(Path(given["config"][0]), config_class)
         at = arguments.index("--config")
         del arguments[at : at + 2]
-    elif "resume" in given and "out" in given:
+    elif "resume" in given and given.get("out"):
         previous = Path(given["out"][0]) / "config.yaml"
         values = load_yaml(previous, config_class) if previous.is_file() else {}
     if config_class is config.PretrainConfig:
-        recipe = given.get("recipe", [values.get("recipe", "default")])[0]
-        values = config.RECIPES.get(recipe, {}) | values
+        recipe = (given.get("recipe") or [values.get("recipe", "default")])[0]
+        values = config.RECIPES.get(str(recipe), {}) | values
     file_flags = _as_flags(config_class, {key: value for key, value in values.items() if key not in given})
     _mark_positional(config_class)
     return tyro.cli(
         config_class,
         args=file_flags + arguments,
         prog=f"crosspoint3d {name}",
-        description=config_class.__doc__,
+        description=f"{config_class.__doc__} --config FILE.yaml sets any of the options; flags win.",
     )
 
 

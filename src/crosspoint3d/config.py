@@ -115,6 +115,7 @@ class PretrainConfig:
     """Go on from the run folder's checkpoint."""
 
 
+# In Python, `PretrainConfig(data=..., out=..., **RECIPES["paper"])` is what `--recipe paper` gives.
 # What `--recipe NAME` changes before the config file and the flags are read. The published values: Adam, weight decay
 # 1e-6, batch 20, k = 15, 2,048 points, 100 epochs, cosine without warm-up or clipping (arXiv 2203.00680 and its code).
 RECIPES: dict[str, dict[str, Any]] = {

@@ -72,8 +72,11 @@ def demo(config: DemoConfig) -> DemoResult:
             seed=config.seed,
         )
     )
-    if prepared.stopped:
-        raise RunError(f"{prepared}")
+    _say(str(prepared))
+    if prepared.interrupted:
+        raise KeyboardInterrupt
+    if prepared.refused:
+        raise RunError(f"{prepared.refused} procedural shapes were refused; this is a defect, please report it")
 
     _say("2/4 pretrain a small DGCNN and a ResNet-18")
     trained = pretrain(
@@ -88,6 +91,7 @@ def demo(config: DemoConfig) -> DemoResult:
             **NETWORK,  # type: ignore[arg-type]
         )
     )
+    _say(str(trained))
     if trained.stopped:
         raise KeyboardInterrupt
 

@@ -17,7 +17,7 @@ CAMERA_DISTANCE = 1.04 / math.sin(FIELD_OF_VIEW / 2)
 """Distance from the origin at which a sphere of radius 1.04 just fills the picture: the unit sphere and a margin."""
 
 
-def normalise(points: Float[np.ndarray, "N 3"]) -> tuple[Float32[np.ndarray, "N 3"], Float64[np.ndarray, "3"], float]:
+def normalise(points: Float[np.ndarray, "N 3"]) -> tuple[Float32[np.ndarray, "N 3"], Float64[np.ndarray, " 3"], float]:
     """Centre a cloud on its mean and scale its largest radius to 1.
 
     Args:
@@ -48,7 +48,7 @@ def _face_crosses(vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 
     return crosses
 
 
-def face_areas(vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]) -> Float64[np.ndarray, "F"]:
+def face_areas(vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]) -> Float64[np.ndarray, " F"]:
     """Area of every triangle, in squared units of the vertices."""
     areas: np.ndarray = 0.5 * np.linalg.norm(_face_crosses(vertices, faces), axis=1)
     return areas
@@ -67,7 +67,7 @@ def sample_surface(
     faces: Int[np.ndarray, "F 3"],
     count: int,
     generator: np.random.Generator,
-) -> tuple[Float32[np.ndarray, "P 3"], Int64[np.ndarray, "P"], Float32[np.ndarray, "P 3"]]:
+) -> tuple[Float32[np.ndarray, "P 3"], Int64[np.ndarray, " P"], Float32[np.ndarray, "P 3"]]:
     """Draw points uniformly from a surface: a face by its area, then a place within it (Osada et al. 2002).
 
     Args:
@@ -113,7 +113,7 @@ def ring_poses(views: int, generator: np.random.Generator) -> Float32[np.ndarray
     return poses.astype(np.float32)
 
 
-def camera_matrix(pose: Float[np.ndarray, "3"]) -> Float32[np.ndarray, "4 4"]:
+def camera_matrix(pose: Float[np.ndarray, " 3"]) -> Float32[np.ndarray, "4 4"]:
     """World-to-camera matrix of a camera that looks at the origin.
 
     Azimuth 0, elevation 0 stands on the +z axis and sees +x to the right; a positive azimuth walks towards +x, a
@@ -175,7 +175,7 @@ def random_rotation(generator: np.random.Generator) -> Float32[np.ndarray, "3 3"
 
 def farthest_points(
     points: Float[np.ndarray, "N 3"], count: int, generator: np.random.Generator
-) -> Int64[np.ndarray, "P"]:
+) -> Int64[np.ndarray, " P"]:
     """Indices of a well-spread subset: each next point is the one farthest from those already taken.
 
     Starts at a random point; ties go to the lower index (Gonzalez 1985).

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crosspoint3d import __version__
 from crosspoint3d.config import Device, UsageError
 
 if TYPE_CHECKING:
@@ -81,19 +82,44 @@ def generator_for(*key: int, device: "torch.device | str" = "cpu") -> "torch.Gen
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "little", signed=True))
 
 
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def environment() -> dict[str, Any]:
     """Versions and machine, for records and reports."""
     import torch
 
-    packages = ("crosspoint3d", "torch", "numpy", "numba", "scikit-learn", "pylance", "trimesh")
+    packages = ("torch", "numpy", "numba", "scikit-learn", "pylance", "trimesh")
     return {
         "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in packages},
+        "packages": {"crosspoint3d": __version__} | {name: _version(name) for name in packages},
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
+
+
+def ignore_interrupts(_: int = 0) -> None:
+    """Leave Ctrl-C to the parent: what a worker process does first (its number, where it has one, does not matter)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def interrupts_ignored() -> Iterator[None]:
+    """Processes that are started inside begin deaf to Ctrl-C; of this one's interrupts none is lost for long."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

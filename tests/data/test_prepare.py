@@ -1,5 +1,6 @@
 """prepare: the same table for any number of workers, failures as rows, a second run does only what is missing."""
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -126,7 +127,7 @@ def test_only_broken_files_and_none_at_all(tmp_path: Path, capsys: pytest.Captur
     source.mkdir()
     arguments = ["prepare", str(source), "--out", str(tmp_path / "t"), "--workers", "1", "--views", "2"]
     assert cli.run(arguments) == 1
-    assert "no shapes in SOURCE" in capsys.readouterr().out
+    assert "no shapes found" in capsys.readouterr().out
     assert not (tmp_path / "t").exists()
     (source / "a.off").write_text("OFF\n1")
     assert cli.run(arguments) == 1
@@ -204,3 +205,27 @@ def test_real_meshes(shared_data: Path, tmp_path: Path) -> None:
     assert (summary.taken, summary.refused) == (5, 0)
     pictures = [decode(views[0]) for views in ShapeTable(tmp_path / "t").column("views")]
     assert all(picture.std() > 5 and (picture[0] > 250).all() for picture in pictures)
+
+
+def test_other_labels_for_the_same_table_are_refused(tmp_path: Path) -> None:
+    source = folder_of_shapes(tmp_path / "in")
+    config = PrepareConfig(str(source), tmp_path / "t", workers=1, **SMALL)
+    prepare(config)
+    (tmp_path / "l.csv").write_text("path,category\nbox/train/box.off,crate\n")
+    with pytest.raises(
+        UsageError, match=r"1 of these shapes with another category or split \(first: box/train/box.off"
+    ):
+        prepare(dataclasses.replace(config, labels=tmp_path / "l.csv"))
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "url"])
+def test_an_out_that_is_no_table_is_refused(kind: str, tmp_path: Path) -> None:
+    out = tmp_path / "t"
+    if kind == "file":
+        out.write_text("x")
+    if kind == "folder":
+        out.mkdir()
+        (out / "mine.txt").write_text("x")
+    out = Path("s3://bucket/t") if kind == "url" else out
+    with pytest.raises(UsageError, match="--out"):
+        prepare(PrepareConfig("procedural:2", out, workers=1, **SMALL))

@@ -45,7 +45,7 @@ def test_one_model_in_two_formats_is_taken_once(tmp_path: Path) -> None:
     found = find(str(tmp_path))
     expected = ["c.obj", "c.ply", "set/gltf/a.gltf", "set/obj/b.obj", "set/x/a.obj", "set/y/a.gltf"]
     assert [candidate.id for candidate in found.candidates] == expected
-    assert found.same_model == ["set/obj/a.obj"]
+    assert found.same_model == {"set/obj/a.obj": "set/gltf/a.gltf"}
 
 
 def test_labels_override_folders_and_name_what_is_missing(tmp_path: Path) -> None:
@@ -87,7 +87,56 @@ def test_procedural_shapes_hold_out_whole_blocks() -> None:
     assert found.candidates == find(f"procedural:{7 * block}", seed=3).candidates
 
 
-@pytest.mark.parametrize("source", ["procedural:", "procedural:0", "procedural:ten", "procedural:1:2:3", "nowhere"])
+@pytest.mark.parametrize(
+    "source", ["procedural:", "procedural:0", "procedural:ten", "procedural:1:2:3", "procedural:\u00b2", "nowhere"]
+)
 def test_a_source_that_cannot_be_is_refused(source: str) -> None:
-    with pytest.raises(UsageError, match="SOURCE"):
+    with pytest.raises(UsageError, match=r"SOURCE|procedural:COUNT"):
         find(source)
+
+
+def test_labels_from_a_spreadsheet_with_absolute_paths(tmp_path: Path) -> None:
+    touch(tmp_path, "A/a.ply", "ply/c.ply", "obj/c.obj")
+    lines = ["path,category,split", f"{tmp_path}/A/a.ply,alpha,test", "obj/c.obj,gamma,val"]
+    (tmp_path / "l.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    found = find(str(tmp_path), labels=tmp_path / "l.csv")
+    assert labels_of(found.candidates) == {"A/a.ply": ("alpha", "test"), "obj/c.obj": ("gamma", "val")}
+    assert found.unlabelled == 0
+    (tmp_path / "l.csv").write_bytes("path,category\nA/a.ply,St\u00fchle\n".encode("latin-1"))
+    with pytest.raises(UsageError, match="not UTF-8"):
+        find(str(tmp_path), labels=tmp_path / "l.csv")
+    with pytest.raises(UsageError, match="own categories"):
+        find("procedural:3", labels=tmp_path / "l.csv")
+
+
+def test_labels_of_the_format_that_is_left_out_go_to_its_twin(tmp_path: Path) -> None:
+    touch(tmp_path, "ply/c.ply", "gltf/c.gltf")
+    (tmp_path / "l.csv").write_text("path,category\nply/c.ply,gamma\n")
+    found = find(str(tmp_path), labels=tmp_path / "l.csv")
+    assert labels_of(found.candidates) == {"gltf/c.gltf": ("gamma", None)}
+
+
+def test_formats_may_be_sibling_folders_higher_up(tmp_path: Path) -> None:
+    touch(tmp_path, "obj/chair/c.obj", "ply/chair/c.ply", "ply/lamp/c.ply")
+    assert labels_of(find(str(tmp_path)).candidates) == {
+        "obj/chair/c.obj": ("chair", None),
+        "ply/lamp/c.ply": ("lamp", None),
+    }
+
+
+def test_a_list_may_point_outside_and_repeat_itself(tmp_path: Path) -> None:
+    touch(tmp_path, "in/chair/a.off", "lists/x")
+    (tmp_path / "lists" / "l.txt").write_text("../in/chair/a.off\n./../in/chair/a.off\n")
+    (candidate,) = find(str(tmp_path / "lists" / "l.txt")).candidates
+    assert candidate.category is None
+    assert Path(candidate.source).exists()
+
+
+def test_linked_folders_are_followed_once_and_names_decide_nothing(tmp_path: Path) -> None:
+    touch(tmp_path / "elsewhere", "a.off")
+    touch(tmp_path / "in", "license_plate.off", "LICENSE", "readme.txt")
+    (tmp_path / "in" / "chair").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
+    found = find(str(tmp_path / "in"))
+    assert labels_of(found.candidates) == {"chair/a.off": ("chair", None), "license_plate.off": (None, None)}
+    assert found.companions == 2

@@ -52,10 +52,11 @@ def test_an_array_of_a_failed_row_is_an_error(tmp_path: Path) -> None:
 def test_a_spawned_worker_opens_the_table_anew(tmp_path: Path) -> None:
     table = example_table(tmp_path / "t", 6)
     state = table.__getstate__()
-    assert state == {"path": str(tmp_path / "t")}
+    assert state["path"] == str(tmp_path / "t")
+    table.append([example_row(6)])
     again = ShapeTable.__new__(ShapeTable)
     again.__setstate__(state)
-    assert again.column("id") == table.column("id")
+    assert again.column("id") == table.column("id")[:6]
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "lance", "version"])
@@ -71,3 +72,23 @@ def test_what_is_no_table_is_refused(kind: str, tmp_path: Path) -> None:
     messages = {"lance": "not a ShapeTable", "version": "of version 99, this package reads version 1"}
     with pytest.raises(UsageError, match=messages.get(kind, "no table at")):
         ShapeTable(path)
+
+
+def test_any_float_type_goes_in_and_nothing_comes_out_of_no_rows(tmp_path: Path) -> None:
+    table = ShapeTable.create(tmp_path / "t", points=32, settings={})
+    row = example_row(0)
+    table.append(
+        [row | {"points": row["points"].astype(kind), "id": kind} for kind in ("float16", "float32", "float64")]
+    )
+    points = table.take([0, 1, 2], ["points"])["points"]
+    np.testing.assert_array_equal(points[0], points[1])
+    np.testing.assert_array_equal(points[0], points[2])
+    empty = table.take(table.select("test"), ["points", "views", "parts"])
+    assert empty["points"].shape == (0, 32, 3) and empty["parts"].shape == (0, 32) and empty["views"] == []
+
+
+def test_rows_are_right_after_others_were_deleted(tmp_path: Path) -> None:
+    table = ShapeTable.create(tmp_path / "t", points=32, settings={})
+    table.append([{"id": "bad", "source": "x", "status": "broken"}, *(example_row(i) for i in range(3))])
+    table.delete_failed()
+    assert table.take(table.select(), ["id"])["id"] == ["shape/0", "shape/1", "shape/2"]

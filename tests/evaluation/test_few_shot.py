@@ -90,14 +90,15 @@ def test_few_shot_counts_every_episode(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("crosspoint3d.evaluation.seeds.load_clouds", cluster_clouds())
     result = few_shot(config(out=tmp_path))
     assert result.scores["accuracy"]["mean"] == 1.0
-    assert result.scores["accuracy"]["n"] == 12
+    assert result.scores["accuracy"]["n"] == result.untrained["accuracy"]["n"] == 2
+    assert result.details["episodes"]["trained"]["n"] == result.details["episodes"]["untrained"]["n"] == 12
     assert result.untrained["accuracy"]["mean"] == pytest.approx(result.chance["accuracy"]) == 1 / 3
     assert result.protocol["episodes"]["count"] == 12
     assert result.protocol["episodes"]["query"] == "test split"
     assert (tmp_path / "result.json").is_file()
 
 
-def test_paper_needs_no_test_features(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paper_draws_queries_from_the_train_split(monkeypatch: pytest.MonkeyPatch) -> None:
     use_encoders(monkeypatch, trained=Radii(1.0), untrained=Radii(0.0))
     monkeypatch.setattr("crosspoint3d.evaluation.seeds.load_clouds", cluster_clouds())
     result = few_shot(config(protocol="paper"))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from crosspoint3d.ops import EdgeConv, knn, reference
+from crosspoint3d.ops.edge_conv import edge_statistics
 
 
 def layer_of(conv: EdgeConv) -> reference.EdgeLayer:
@@ -129,9 +130,26 @@ def test_running_statistics_are_batch_norm_2ds_after_three_steps() -> None:
 def test_autocast_does_not_touch_it() -> None:
     points = torch.randn(2, 40, 3, generator=torch.Generator().manual_seed(0))
     conv, indices = random_conv(3, 8, 0).eval(), knn(points, 6)
+    expected = conv(points, indices)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(conv(points, indices), conv(points.clone(), indices))
-        assert conv(points, indices).dtype == torch.float32
+        assert torch.equal(conv(points, indices), expected)
+
+
+@pytest.mark.parametrize("dense", [1.0, 1e-2])
+def test_statistics_of_close_neighbours_keep_their_digits(dense: float) -> None:
+    """Neighbours on a surface differ by little beside the size of the shape; float32 sums would cancel."""
+    generator = torch.Generator().manual_seed(1)
+    sphere = torch.nn.functional.normalize(torch.randn(2, 400, 3, generator=generator), dim=2)
+    points = sphere * torch.tensor([1.0, 1.0, dense])
+    indices = knn(points, 8)
+    conv = random_conv(3, 16, 0).train()
+    with torch.no_grad():
+        conv.weight[:, 3:] = 0
+    flat = points.reshape(-1, 3) - points.reshape(-1, 3).mean(0)
+    rows = (indices + torch.arange(2)[:, None, None] * 400).reshape(800, -1)
+    _, variance = edge_statistics(flat, rows, conv.weight)
+    edges = (flat[rows] - flat[:, None]).double() @ conv.weight[:, :3].double().T
+    torch.testing.assert_close(variance.double(), edges.reshape(-1, 16).var(0, unbiased=False), rtol=1e-5, atol=0)
 
 
 def test_not_a_number_stays_visible() -> None:

@@ -16,7 +16,7 @@ from crosspoint3d.models import load_encoder, load_image_encoder
 from crosspoint3d.training import checkpoint, metrics
 from crosspoint3d.training import pretrain as recipe
 from crosspoint3d.training.pretrain import pretrain
-from tests.data.tables import example_table
+from tests.data.tables import example_row, example_table
 
 TINY: dict[str, Any] = {
     "width": 0.125,
@@ -61,6 +61,8 @@ def test_a_run_leaves_everything_behind(data: Path, tmp_path: Path) -> None:
         assert row["loss"] == pytest.approx(row["intra_modal"] + row["cross_modal"], rel=1e-5)
         assert row["pairs_per_s"] > 0
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["held_out"]["shapes"] == 4 and summary["held_out"]["chance"] == 0.25
+    assert (tmp_path / "run" / "evaluation" / "retrieval" / "result.json").exists()
     assert summary["steps"] == 6 and "torch" in summary["environment"]["packages"]
     assert load_encoder(str(tmp_path / "run"))(torch.rand(2, 16, 3)).shape == (2, 32)
     assert load_image_encoder(str(tmp_path / "run"))(torch.rand(2, 3, 32, 32)).shape == (2, 512)
@@ -168,6 +170,7 @@ def test_a_broken_checkpoint_is_a_message(data: Path, tmp_path: Path) -> None:
     config = config_for(data, tmp_path / "run", max_steps=2)
     pretrain(config)
     (tmp_path / "run" / checkpoint.FILE).write_bytes(b"not a checkpoint")
+    (tmp_path / "run" / "summary.json").unlink()
     with pytest.raises(RunError, match=r"cannot be read.*remove it"):
         pretrain(dataclasses.replace(config, resume=True))
 
@@ -194,6 +197,10 @@ def test_one_term_alone_trains_what_it_needs(intra: float, cross: float, data: P
         ({"weights": (0.5, 0.5)}, "--weights has 2 numbers for 1 tables"),
         ({"image_encoder": "resnet9"}, "resnet9"),
         ({"max_steps": 0}, "--max-steps 0"),
+        ({"grad_clip": -1.0}, "--grad-clip -1.0"),
+        ({"warmup": 1.5}, "--warmup 1.5"),
+        ({"seed": -1}, "--seed -1"),
+        ({"workers": -1}, "--workers -1"),
     ],
 )
 def test_impossible_options_are_refused_before_anything_is_written(
@@ -217,3 +224,49 @@ def test_two_tables_by_weight_and_pointnet_and_bfloat16(data: Path, tmp_path: Pa
 def test_logging_every_few_steps(data: Path, tmp_path: Path) -> None:
     pretrain(config_for(data, tmp_path / "run", max_steps=7, log_every=3))
     assert [row["step"] for row in metrics.read(tmp_path / "run")] == [3, 6, 7]
+
+
+def test_a_run_that_stopped_before_its_first_line_goes_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = recipe._step
+
+    def interrupted(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return step(*arguments)
+
+    config = config_for(data, tmp_path / "run", max_steps=3, log_every=2)
+    monkeypatch.setattr(recipe, "_step", interrupted)
+    assert pretrain(config).steps == 1
+    monkeypatch.undo()
+    pretrain(dataclasses.replace(config, resume=True))
+    assert [row["step"] for row in metrics.read(tmp_path / "run")] == [2, 3]
+
+
+def test_a_finished_run_stays_as_it_is_even_without_its_checkpoint(data: Path, tmp_path: Path) -> None:
+    config = config_for(data, tmp_path / "run", max_steps=2)
+    pretrain(config)
+    (tmp_path / "run" / checkpoint.FILE).unlink()
+    again = pretrain(dataclasses.replace(config, resume=True))
+    assert "finished" in str(again) and again.steps == 2
+    assert len(losses(tmp_path / "run")) == 2
+
+
+def test_tables_that_changed_are_no_ground_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = example_table(tmp_path / "t", 20)
+    config = config_for(tmp_path / "t", tmp_path / "run", max_steps=8, checkpoint_every=2)
+    monkeypatch.setattr(recipe, "held_out_retrieval", lambda *_: None)
+    monkeypatch.setattr(recipe, "_save", lambda *_: None)
+    pretrain(config)
+    table.append([example_row(20)])
+    with pytest.raises(RunError, match="have changed since"):
+        pretrain(dataclasses.replace(config, resume=True))
+
+
+@pytest.mark.parametrize("change", [{"points": 16}, {"size": 48}])
+def test_tables_of_different_make_are_refused(change: dict[str, int], data: Path, tmp_path: Path) -> None:
+    example_table(tmp_path / "other", 10, **change)
+    config = dataclasses.replace(config_for(data, tmp_path / "run"), data=(data, tmp_path / "other"))
+    with pytest.raises(UsageError, match="different --"):
+        pretrain(config)
+    assert not (tmp_path / "run").exists()

@@ -24,6 +24,7 @@ from crosspoint3d.data.pictured import (
     normalise_all,
 )
 from crosspoint3d.data.shapes import procedural_shape
+from crosspoint3d.data.sources import parse_procedural
 from crosspoint3d.data.split import draw_split, split_hash
 from crosspoint3d.data.table import ShapeTable
 
@@ -46,9 +47,9 @@ class LabelledClouds:
     """
 
     train_points: Float32[np.ndarray, "Ntr Ptr 3"]
-    train_labels: Int64[np.ndarray, "Ntr"]
+    train_labels: Int64[np.ndarray, " Ntr"]
     test_points: Float32[np.ndarray, "Nte Pte 3"]
-    test_labels: Int64[np.ndarray, "Nte"]
+    test_labels: Int64[np.ndarray, " Nte"]
     categories: tuple[str, ...]
     train_ids: tuple[str, ...]
     test_ids: tuple[str, ...]
@@ -70,7 +71,7 @@ def load_clouds(spec: str, *, seed: int) -> LabelledClouds:
         names, train, test = read_h5_pair(spec)
         return _assemble(spec, train, test, names, {"split": "the two files as given", "split_drawn": False})
     if spec.startswith("procedural:"):
-        points, categories = _procedural(*_parse_procedural(spec))
+        points, categories = _procedural(*parse_procedural(spec))
         ids = [f"{spec}#{index}" for index in range(len(points))]
         splits: list[str | None] = [None] * len(ids)
         return _from_rows(spec, points, list(categories), splits, ids, seed)
@@ -98,9 +99,7 @@ def _from_rows(
         )
     drawn = not any(splits)
     if drawn:
-        test = draw_split([categories[index] for index in labelled], seed)
-        for index, held_out in zip(labelled, test, strict=True):
-            splits[index] = "test" if held_out else "train"
+        splits = ["test" if held_out else "train" for held_out in draw_split(categories, seed)]
     parts = []
     for part in ("train", "test"):
         rows = [index for index in labelled if splits[index] == part]
@@ -160,13 +159,6 @@ def _assemble(
         tuple(test.ids),
         record,
     )
-
-
-def _parse_procedural(spec: str) -> tuple[int, int]:
-    count, _, seed = spec.removeprefix("procedural:").partition(":")
-    if not count.isdecimal() or int(count) == 0 or (seed and not seed.isdecimal()):
-        raise UsageError(f"--data {spec}: expected procedural:COUNT[:SEED], such as procedural:400 or procedural:400:7")
-    return int(count), int(seed or 0)
 
 
 @lru_cache(maxsize=1)

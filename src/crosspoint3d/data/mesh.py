@@ -31,9 +31,9 @@ class Mesh:
     vertex_colors: UInt8[np.ndarray, "V 3"] | None = None
     corner_colors: UInt8[np.ndarray, "F 3 3"] | None = None
     uv: Float32[np.ndarray, "F 3 2"] | None = None
-    texture_index: Int16[np.ndarray, "F"] | None = None
+    texture_index: Int16[np.ndarray, " F"] | None = None
     textures: tuple[UInt8[np.ndarray, "H W 3"], ...] = field(default=())
-    parts: UInt8[np.ndarray, "F"] | None = None
+    parts: UInt8[np.ndarray, " F"] | None = None
     normals: Float32[np.ndarray, "V 3"] | None = None
 
     @property

@@ -70,7 +70,7 @@ def read_mesh(path: str | Path) -> Mesh:
     if suffix not in _READERS:
         raise MeshError(f"unknown format {suffix or path.name}")
     try:
-        data = path.read_bytes()
+        data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
         if not data.strip():
             raise MeshError("empty file")
         return _READERS[suffix](data, path.parent)

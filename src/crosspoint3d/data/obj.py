@@ -48,6 +48,8 @@ def read_obj(data: bytes, folder: Path) -> Mesh:
     rows = len(re.findall(rb"^\s*v\s", data, re.MULTILINE))
     if rows == 0:
         raise MeshError("no vertices")
+    if re.search(rb"^\s*f\b[^\n]*[ \t]0+(?=[/\s]|$)", data, re.MULTILINE):
+        raise MeshError(f"face index 0 out of range ({rows} vertices, counted from 1)")
     try:
         loaded = load_obj(io.StringIO(_text(data)), resolver=_Beside(folder))
     except IndexError as error:

@@ -1,5 +1,6 @@
 """The training loader: random batches of clouds with a random view each, a pure function of (seed, epoch, place)."""
 
+import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from crosspoint3d.config import UsageError
 from crosspoint3d.data.table import ShapeTable
+from crosspoint3d.runtime import ignore_interrupts
 
 
 class Pairs(NamedTuple):
@@ -85,6 +87,10 @@ class DrawOrder:
         """Batches an epoch."""
         return sum(len(rows) for rows in self.rows) // self.batch_size
 
+    def fingerprint(self) -> str:
+        """A hash of the training rows: equal when a resumed run sees the same ones."""
+        return hashlib.sha256(b"/".join(rows.tobytes() for rows in self.rows)).hexdigest()
+
     def epoch(self, number: int) -> Iterator[list[Draw]]:
         """The batches of epoch `number`, the same at every call."""
         generator = np.random.default_rng([self.seed, number])
@@ -131,5 +137,7 @@ def load_pairs(
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,
         pin_memory=pin,
+        worker_init_fn=ignore_interrupts,
+        generator=torch.Generator(),
     )
     return iter(loader)

@@ -33,7 +33,7 @@ def render_views(
     poses: Float[np.ndarray, "V 3"] | None = None,
     mode: Literal["color", "depth", "silhouette"] = "color",
     supersample: int = 2,
-    frame: tuple[Float[np.ndarray, "3"], float] | None = None,
+    frame: tuple[Float[np.ndarray, " 3"], float] | None = None,
 ) -> UInt8[np.ndarray, "V H H 3"] | Float32[np.ndarray, "V H H"] | Bool[np.ndarray, "V H H"]:
     """Render a shape from several sides on a white background.
 

@@ -33,12 +33,7 @@ class RowSettings:
 
 def make_row(candidate: Candidate, settings: RowSettings) -> dict[str, Any]:
     """The finished row, or one whose `status` says why there is none; an exception of one shape never ends the run."""
-    row: dict[str, Any] = {
-        "id": candidate.id,
-        "source": candidate.source,
-        "category": candidate.category,
-        "split": candidate.split,
-    }
+    row = failed_row(candidate, OK)
     try:
         if candidate.procedural is not None:
             seed, index = candidate.procedural
@@ -47,15 +42,22 @@ def make_row(candidate: Candidate, settings: RowSettings) -> dict[str, Any]:
             mesh = read_mesh(candidate.source)
             if not candidate.source.lower().endswith((".gltf", ".glb")):
                 mesh = _turn_up(mesh, settings.up)
-        return row | _contents(mesh, settings, _generator(settings.seed, candidate.id)) | {"status": OK}
+        return row | _contents(mesh, settings, _generator(settings.seed, candidate.id))
     except MeshError as error:
         return row | {"status": str(error)}
-    except FileNotFoundError:
-        return row | {"status": "file not found"}
-    except OSError as error:
-        return row | {"status": f"cannot be read: {error.strerror or error}"}
     except Exception as error:
         return row | {"status": f"unexpected {type(error).__name__}: {error}"}
+
+
+def failed_row(candidate: Candidate, status: str) -> dict[str, Any]:
+    """A row without contents that says why."""
+    return {
+        "id": candidate.id,
+        "source": candidate.source,
+        "category": candidate.category,
+        "split": candidate.split,
+        "status": status,
+    }
 
 
 def _generator(seed: int, name: str) -> np.random.Generator:

@@ -29,13 +29,13 @@ class Candidate:
 
 @dataclass
 class Found:
-    """Candidates in a fixed order, and what else was there."""
+    """Candidates in a fixed order, and what else was there; `same_model` maps files left out to those taken instead."""
 
     origin: str
     candidates: list[Candidate] = field(default_factory=list)
     companions: int = 0
     other: Counter[str] = field(default_factory=Counter)
-    same_model: list[str] = field(default_factory=list)
+    same_model: dict[str, str] = field(default_factory=dict)
     unlabelled: int = 0
 
 
@@ -49,6 +49,8 @@ def find(source: str, *, labels: Path | None = None, seed: int = 0, leave_out: P
         UsageError: SOURCE or the labels are missing or malformed.
     """
     if source.startswith("procedural:"):
+        if labels is not None:
+            raise UsageError(f"--labels {labels}: procedural shapes have their own categories; leave it out")
         return _procedural(source, seed)
     path = Path(source)
     if path.is_dir():
@@ -64,13 +66,20 @@ def find(source: str, *, labels: Path | None = None, seed: int = 0, leave_out: P
     return found if labels is None else _apply_labels(found, root, labels)
 
 
+def parse_procedural(spec: str, seed: int = 0) -> tuple[int, int]:
+    """COUNT and SEED of `procedural:COUNT[:SEED]`.
+
+    Raises:
+        UsageError: they are no whole numbers, or COUNT is 0.
+    """
+    numbers = spec.split(":")[1:]
+    if not (1 <= len(numbers) <= 2 and all(number.isdecimal() for number in numbers) and int(numbers[0]) > 0):
+        raise UsageError(f"{spec!r}: expected procedural:COUNT[:SEED] with whole numbers, such as procedural:1000:7")
+    return int(numbers[0]), int(numbers[1]) if len(numbers) == 2 else seed
+
+
 def _procedural(source: str, seed: int) -> Found:
-    numbers = source.split(":")[1:]
-    if not (1 <= len(numbers) <= 2 and all(number.isdigit() for number in numbers) and int(numbers[0]) > 0):
-        raise UsageError(
-            f"SOURCE {source!r}: expected procedural:COUNT[:SEED] with whole numbers, such as procedural:1000:7"
-        )
-    seed = int(numbers[1]) if len(numbers) == 2 else seed
+    count, seed = parse_procedural(source, seed)
 
     def candidate(index: int) -> Candidate:
         # Every block of len(CATEGORIES) shapes holds each category once; one block in five is held out.
@@ -78,22 +87,28 @@ def _procedural(source: str, seed: int) -> Found:
         name = f"procedural/{seed}/{index:08d}"
         return Candidate(name, f"procedural:{seed}", None, split, (seed, index))
 
-    return Found(f"procedural:{seed}", [candidate(index) for index in range(int(numbers[0]))])
+    return Found(f"procedural:{seed}", [candidate(index) for index in range(count)])
 
 
 def _folder(root: Path, leave_out: Path | None) -> Found:
     found = Found(str(root.resolve()))
     skip = leave_out.resolve() if leave_out else None
     shapes: list[Path] = []
-    for folder, subfolders, files in os.walk(root):
+    seen = {skip, root.resolve()}
+
+    def unreadable(error: OSError) -> None:
+        found.other[f"unreadable folder {error.filename}"] += 1
+
+    for folder, subfolders, files in os.walk(root, followlinks=True, onerror=unreadable):
         here = Path(folder)
-        subfolders[:] = sorted(d for d in subfolders if not d.startswith(".") and (here / d).resolve() != skip)
+        subfolders[:] = [d for d in sorted(subfolders) if not d.startswith(".") and (here / d).resolve() not in seen]
+        seen |= {(here / d).resolve() for d in subfolders}
         for name in sorted(files):
             suffix = Path(name).suffix.lower()
-            if suffix in COMPANION_SUFFIXES or name.lower().startswith(("license", "licence", "readme")):
-                found.companions += 1
-            elif is_shape_file(here / name) and not name.startswith("."):
+            if is_shape_file(here / name) and not name.startswith("."):
                 shapes.append(here / name)
+            elif suffix in COMPANION_SUFFIXES or name.lower().startswith(("license", "licence", "readme")):
+                found.companions += 1
             else:
                 found.other[suffix or name] += 1
     best: dict[tuple[Path, str], Path] = {}
@@ -102,17 +117,16 @@ def _folder(root: Path, leave_out: Path | None) -> Found:
         known = best.setdefault(key, path)
         if known != path:
             worse, best[key] = (known, path) if _rank(path) < _rank(known) else (path, known)
-            found.same_model.append(worse.relative_to(root).as_posix())
+            found.same_model[worse.relative_to(root).as_posix()] = best[key].relative_to(root).as_posix()
     found.candidates = [_candidate(root, path) for path in sorted(best.values())]
     return found
 
 
 def _model_key(root: Path, path: Path) -> tuple[Path, str]:
-    """Equal for the same stem in sibling folders that are named after formats, and for nothing else."""
+    """Equal for the same stem below sibling folders that are named after formats, and for nothing else."""
     parts = path.relative_to(root).parent.parts
-    if parts and parts[-1].lower() in _FORMAT_FOLDERS:
-        return Path(*parts[:-1], "*"), path.stem
-    return path.relative_to(root).parent, path.name
+    plain = tuple("*" if part.lower() in _FORMAT_FOLDERS else part for part in parts)
+    return Path(*plain), path.name if plain == parts else path.stem
 
 
 def _rank(path: Path) -> int:
@@ -121,7 +135,7 @@ def _rank(path: Path) -> int:
 
 
 def _candidate(root: Path, path: Path) -> Candidate:
-    inside = path.is_relative_to(root)
+    inside = path.is_relative_to(root) and ".." not in path.relative_to(root).parts
     relative = path.relative_to(root) if inside else path
     folders = relative.parent.parts if inside else ()
     splits = [name.lower() for name in folders if name.lower() in SPLITS]
@@ -131,25 +145,28 @@ def _candidate(root: Path, path: Path) -> Candidate:
 
 def _list_file(path: Path) -> Found:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise UsageError(f"SOURCE {path} is neither a known shape format nor a text file that lists paths") from error
-    names = dict.fromkeys(line.strip() for line in lines if line.strip() and not line.startswith("#"))
-    return Found(str(path.resolve()), [_candidate(path.parent, path.parent / name) for name in names])
+    names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    candidates = [_candidate(path.parent, path.parent / name) for name in names]
+    return Found(str(path.resolve()), list({candidate.id: candidate for candidate in candidates}.values()))
 
 
 def _apply_labels(found: Found, root: Path, labels: Path) -> Found:
     path = labels if labels.is_file() else root / labels
     if not path.is_file():
         raise UsageError(f"--labels {labels}: no such file here or in {root}")
-    with path.open(newline="", encoding="utf-8") as handle:
-        reader = csv.DictReader(handle)
-        columns = reader.fieldnames or []
-        if "path" not in columns:
-            raise UsageError(
-                f"--labels {path}: expected a header with path, category, split; found {', '.join(columns)}"
-            )
-        rows = {Path(row["path"]).as_posix(): row for row in reader}
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--labels {path} is not UTF-8: save it as CSV (UTF-8)") from error
+    reader = csv.DictReader(lines)
+    columns = reader.fieldnames or []
+    if "path" not in columns:
+        raise UsageError(f"--labels {path}: expected a header with path, category, split; found {', '.join(columns)}")
+    rows = {_candidate(root, root / row["path"]).id: row for row in reader}
+    rows = {found.same_model.get(name, name): row for name, row in rows.items()}
     wrong = sorted({row["split"] for row in rows.values() if row.get("split") and row["split"] not in SPLITS})
     if wrong:
         raise UsageError(f"--labels {path}: split must be train, val or test, found {', '.join(wrong)}")

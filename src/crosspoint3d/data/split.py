@@ -9,14 +9,14 @@ from jaxtyping import Bool, Int64
 TEST_SHARE = 0.2
 
 
-def _by_category(categories: Sequence[str | None]) -> list[Int64[np.ndarray, "_"]]:
+def _by_category(categories: Sequence[str | None]) -> list[Int64[np.ndarray, " _"]]:
     groups: dict[str, list[int]] = {}
     for index, category in enumerate(categories):
         groups.setdefault(category or "", []).append(index)
     return [np.array(groups[name], dtype=np.int64) for name in sorted(groups)]
 
 
-def draw_split(categories: Sequence[str | None], seed: int) -> Bool[np.ndarray, "N"]:
+def draw_split(categories: Sequence[str | None], seed: int) -> Bool[np.ndarray, " N"]:
     """Which shapes a stratified 80/20 split holds out for testing.
 
     Each category gives a fifth of its shapes, rounded, at least one; a category of one shape stays in
@@ -36,7 +36,7 @@ def draw_split(categories: Sequence[str | None], seed: int) -> Bool[np.ndarray, 
 
 def stratified_share(
     categories: Sequence[str | None], share: float, *, least: int, seed: int = 0
-) -> Int64[np.ndarray, "M"]:
+) -> Int64[np.ndarray, " M"]:
     """Indices, ascending, of a share of the shapes, taken within each category.
 
     Args:

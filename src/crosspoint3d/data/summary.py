@@ -21,7 +21,7 @@ class PrepareSummary:
         other: files that are no shapes, by extension. companions: materials, textures, tables, licences.
         same_model: files left out because the same model was there in another format.
         unlabelled: shapes that `--labels` does not name.
-        stopped: None, or why the run ended early.
+        interrupted: whether Ctrl-C or SIGTERM ended the run early.
     """
 
     table: str
@@ -36,14 +36,12 @@ class PrepareSummary:
     same_model: list[str]
     unlabelled: int
     seconds: float
-    stopped: str | None
+    interrupted: bool
 
     @property
     def exit_code(self) -> int:
         """0 when the table holds at least one shape, 130 after Ctrl-C, else 1."""
-        if self.stopped:
-            return 130 if self.stopped == "interrupted" else 1
-        return 0 if self.taken else 1
+        return 130 if self.interrupted else 0 if self.taken else 1
 
     def __str__(self) -> str:
         lines = [
@@ -60,8 +58,10 @@ class PrepareSummary:
             lines.append(f"  the same model in another format: {len(self.same_model)} files left out")
         if self.unlabelled:
             lines.append(f"  not named in the labels: {self.unlabelled} shapes")
-        if self.stopped:
-            lines.append(f"  stopped early: {self.stopped}; run the same command to go on")
+        if not self.taken and not self.refused:
+            lines.append("  no shapes found: SOURCE holds no file of a known format")
+        if self.interrupted:
+            lines.append("  interrupted; run the same command to go on")
         return "\n".join(lines)
 
 
@@ -71,7 +71,8 @@ def summarise(
     statuses: dict[str, str],
     new: int,
     started: float,
-    stopped: str | None,
+    *,
+    interrupted: bool = False,
 ) -> PrepareSummary:
     """Count the statuses (id -> status) of a whole table and what was found beside its shapes."""
     refused = {name: status for name, status in statuses.items() if status != OK}
@@ -86,8 +87,8 @@ def summarise(
         refused_files=refused,
         other=dict(found.other.most_common()),
         companions=found.companions,
-        same_model=found.same_model,
+        same_model=list(found.same_model),
         unlabelled=found.unlabelled,
         seconds=round(time.monotonic() - started, 2),
-        stopped=stopped,
+        interrupted=interrupted,
     )

@@ -85,10 +85,11 @@ class ShapeTable:
         return int(self._dataset.count_rows())
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
+        return {"path": self.path, "version": self._dataset.version}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["path"])  # type: ignore[misc]
+        self._dataset = lance.dataset(self.path, version=state["version"])
 
     @property
     def points(self) -> int:
@@ -100,7 +101,7 @@ class ShapeTable:
         if not rows:
             return
         schema = self._dataset.schema
-        columns = {f.name: pa.array([_flat(row.get(f.name)) for row in rows], type=f.type) for f in schema}
+        columns = {f.name: pa.array([_flat(row.get(f.name), f.type) for row in rows], type=f.type) for f in schema}
         self._dataset = lance.write_dataset(pa.table(columns, schema=schema), self.path, mode="append")
         self.__dict__.pop("_index", None)
 
@@ -148,8 +149,10 @@ class ShapeTable:
         return {name: _unpack(name, table[name].combine_chunks(), back, self.points) for name in columns}
 
 
-def _flat(value: Any) -> Any:
-    return value.ravel() if isinstance(value, np.ndarray) else value
+def _flat(value: Any, kind: pa.DataType) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    return value.ravel().astype(kind.value_type.to_pandas_dtype(), copy=False)
 
 
 def _unpack(name: str, array: pa.Array, order: np.ndarray, points: int) -> Any:
@@ -159,6 +162,7 @@ def _unpack(name: str, array: pa.Array, order: np.ndarray, points: int) -> Any:
         flat = array.flatten().to_numpy(zero_copy_only=False)
         if name == "parts":
             return flat.reshape(-1, points)[order]
-        return flat.astype(np.float32).reshape(len(array), -1, 3)[order]
+        rest = points if name != "view_poses" else len(flat) // (3 * max(len(array), 1))
+        return flat.astype(np.float32).reshape(len(array), rest, 3)[order]
     values = array.to_pylist()
     return [values[i] for i in order]

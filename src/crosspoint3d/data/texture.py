@@ -61,7 +61,7 @@ def texture_levels(
     return np.concatenate(texels), np.array(padded, np.int64)
 
 
-def texel_density(mesh: Mesh, areas: Float32[np.ndarray, "F"]) -> Float32[np.ndarray, "F"]:
+def texel_density(mesh: Mesh, areas: Float32[np.ndarray, " F"]) -> Float32[np.ndarray, " F"]:
     """Texels that each face spreads over a unit of surface area; 0 for faces without texture."""
     density = np.zeros(len(mesh.faces), np.float32)
     if mesh.uv is None or mesh.texture_index is None:

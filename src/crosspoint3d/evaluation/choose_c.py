@@ -22,8 +22,8 @@ MAX_ITER = 200_000
 
 
 def stratified_folds(
-    labels: Int64[np.ndarray, "N"], folds: int, generator: np.random.Generator
-) -> Int64[np.ndarray, "N"]:
+    labels: Int64[np.ndarray, " N"], folds: int, generator: np.random.Generator
+) -> Int64[np.ndarray, " N"]:
     """The fold of each shape, even within each category; -1 for a category's only shape: it always trains."""
     fold = np.full(len(labels), -1, dtype=np.int64)
     start = 0
@@ -35,7 +35,7 @@ def stratified_folds(
     return fold
 
 
-def choose_c(gram: Float64[np.ndarray, "N N"], labels: Int64[np.ndarray, "N"], seed: int) -> dict[str, Any]:
+def choose_c(gram: Float64[np.ndarray, "N N"], labels: Int64[np.ndarray, " N"], seed: int) -> dict[str, Any]:
     """Choose C by stratified cross-validation: decades first, then half decades around the best one.
 
     The grid grows while the best C lies on its edge, up to `LIMITS`. Of equally good values the one nearest to

@@ -16,7 +16,7 @@ from sklearn.svm import SVC
 from crosspoint3d.config import LinearConfig, Protocol
 from crosspoint3d.evaluation.choose_c import MAX_ITER, choose_c
 from crosspoint3d.evaluation.metrics import accuracies, accuracy_chance, confusion, summaries
-from crosspoint3d.evaluation.protocol import Result, protocol_record, write_result
+from crosspoint3d.evaluation.protocol import NOTHING_RANDOM, Result, protocol_record, write_result
 from crosspoint3d.evaluation.seeds import SeedFeatures, SplitFeatures, seed_features
 
 PAPER_C = (0.01, 0.1)
@@ -93,9 +93,10 @@ def _score(config: LinearConfig, item: SeedFeatures, features: SplitFeatures) ->
 def _notes(protocol: Protocol, choices: list[dict[str, Any]], fixed: bool) -> list[str]:
     notes = []
     if fixed:
-        notes.append("nothing in the trained encoder's scores is random: their std is 0")
+        notes.append(NOTHING_RANDOM)
     if protocol == "paper":
         notes.append("C is fixed as in the published notebook (0.01) and training script (0.1): nothing is chosen here")
+        notes.append("the encoder is the last checkpoint; the published procedure kept the one best on the test split")
     if any(choice["constant_features"] for choice in choices):
         notes.append("an encoder gives the same features for every shape (collapsed)")
     if not all(choice["converged"] for choice in choices):
@@ -114,9 +115,9 @@ def _details(counts: list[np.ndarray]) -> dict[str, Any]:
 
 def linear_scores(
     train_features: Float[np.ndarray, "Ntr D"],
-    train_labels: Int64[np.ndarray, "Ntr"],
+    train_labels: Int64[np.ndarray, " Ntr"],
     test_features: Float[np.ndarray, "Nte D"],
-    test_labels: Int64[np.ndarray, "Nte"],
+    test_labels: Int64[np.ndarray, " Nte"],
     seed: int,
     protocol: Protocol,
 ) -> LinearScores:

@@ -35,7 +35,7 @@ def summaries(runs: Sequence[dict[str, float]]) -> dict[str, dict[str, Any]]:
 
 
 def confusion(
-    labels: Int64[np.ndarray, "Q"], predicted: Int64[np.ndarray, "Q"], categories: int
+    labels: Int64[np.ndarray, " Q"], predicted: Int64[np.ndarray, " Q"], categories: int
 ) -> Int64[np.ndarray, "C C"]:
     """How often category r (row) was taken for category c (column)."""
     counts = np.zeros((categories, categories), dtype=np.int64)
@@ -56,7 +56,9 @@ def accuracies(counts: Int64[np.ndarray, "C C"]) -> dict[str, float]:
     }
 
 
-def accuracy_chance(train_labels: Int64[np.ndarray, "Ntr"], test_labels: Int64[np.ndarray, "Nte"]) -> dict[str, float]:
+def accuracy_chance(
+    train_labels: Int64[np.ndarray, " Ntr"], test_labels: Int64[np.ndarray, " Nte"]
+) -> dict[str, float]:
     """What always answering the most frequent train category scores."""
     largest = np.bincount(train_labels).argmax()
     return {
@@ -78,7 +80,7 @@ def cosines(queries: Float[np.ndarray, "Q D"], gallery: Float[np.ndarray, "G D"]
     return similarities
 
 
-def ranks(similarities: Float64[np.ndarray, "Q G"], own: Int64[np.ndarray, "Q"]) -> Float64[np.ndarray, "Q"]:
+def ranks(similarities: Float64[np.ndarray, "Q G"], own: Int64[np.ndarray, " Q"]) -> Float64[np.ndarray, " Q"]:
     """Rank of each query's own gallery row, 1 is best.
 
     Ties (within `TIE`) share their places: 1 + strictly better rows + half the other equal ones. Constant
@@ -91,7 +93,7 @@ def ranks(similarities: Float64[np.ndarray, "Q G"], own: Int64[np.ndarray, "Q"])
     return result
 
 
-def retrieval_scores(rank: Float64[np.ndarray, "Q"]) -> dict[str, float]:
+def retrieval_scores(rank: Float64[np.ndarray, " Q"]) -> dict[str, float]:
     """Recall at 1, 5 and 10 (share of queries whose own shape is among so many), mean and median rank."""
     recalls = {f"recall@{r}": float((rank <= r).mean()) for r in RECALLS}
     return recalls | {"mean_rank": float(rank.mean()), "median_rank": float(np.median(rank))}

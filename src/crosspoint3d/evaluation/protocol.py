@@ -16,6 +16,10 @@ from crosspoint3d.config import EvaluateConfig
 from crosspoint3d.config_file import to_dict
 from crosspoint3d.runtime import atomic, environment, pick_device
 
+NOTHING_RANDOM = (
+    "nothing in the trained encoder's scores is random: std is 0, whatever other test shapes might have given"
+)
+
 
 @dataclass(frozen=True)
 class Result:

@@ -19,8 +19,15 @@ from crosspoint3d.data.clouds import PicturedClouds, load_views
 from crosspoint3d.data.split import split_hash, stratified_share
 from crosspoint3d.evaluation.features import compute_features, compute_image_features, project, subsample
 from crosspoint3d.evaluation.metrics import cosines, ranks, retrieval_chance, retrieval_scores, summaries
-from crosspoint3d.evaluation.protocol import Result, picked, protocol_record, weights_sha256, write_result
-from crosspoint3d.evaluation.seeds import check
+from crosspoint3d.evaluation.protocol import (
+    NOTHING_RANDOM,
+    Result,
+    picked,
+    protocol_record,
+    weights_sha256,
+    write_result,
+)
+from crosspoint3d.evaluation.seeds import check, check_k
 from crosspoint3d.runtime import pick_device
 
 PICTURE_TO_SHAPE, SHAPE_TO_PICTURE = "picture_to_shape", "shape_to_picture"
@@ -96,7 +103,7 @@ def retrieval(config: RetrievalConfig) -> Result:
             views=config.views,
             image_size=image_size,
             similarity="cosine of projections; equal ones share their places (1 + better + half the equal)",
-            notes=["nothing in the trained encoder's scores is random: their std is 0"] if fixed else [],
+            notes=[NOTHING_RANDOM] if fixed else [],
         ),
         details={},
     )
@@ -114,6 +121,7 @@ def projections(
     device: torch.device,
 ) -> tuple[Float[np.ndarray, "N E"], Float[np.ndarray, "V N E"]]:
     """Projections of all clouds, and of the first `config.views` pictures of each shape."""
+    check_k(config, tower)
     points = subsample(shapes.points, config.points, seed)
     features = compute_features(tower, points, batch_size=config.batch_size, device=device)
     flat = [row[view] for view in range(config.views) for row in shapes.views]

@@ -81,6 +81,7 @@ def seed_features(config: EvaluateConfig, *, test: bool = True) -> Iterator[Seed
 def _split_features(
     tower: nn.Module, clouds: LabelledClouds, config: EvaluateConfig, device: torch.device, test: bool
 ) -> SplitFeatures:
+    check_k(config, tower)
     started = time.monotonic()
     train, held_out = (
         compute_features(tower, points, batch_size=config.batch_size, device=device)
@@ -107,6 +108,17 @@ def check(config: EvaluateConfig) -> None:
             raise UsageError(f"--{name.replace('_', '-')} {value}: must be at least {least}")
     if not 0 < config.limit <= 1:
         raise UsageError(f"--limit {config.limit}: a share of the shapes, above 0 and up to 1")
+
+
+def check_k(config: EvaluateConfig, tower: nn.Module) -> None:
+    """Refuse clouds that have fewer points than a graph has neighbours.
+
+    Raises:
+        UsageError: names both numbers.
+    """
+    k = getattr(tower, "k", None)
+    if k is not None and k > config.points:
+        raise UsageError(f"--points {config.points}: fewer than the {k} neighbours of the encoder's graph (--k)")
 
 
 def limited(clouds: LabelledClouds, share: float) -> LabelledClouds:

@@ -67,7 +67,7 @@ class Tower(nn.Module):
             "head": None if self.head is None else self.head.config(),
         }
 
-    def forward(self, x: Float[Tensor, "B *axes"]) -> Float[Tensor, "B D"]:
+    def forward(self, x: Float[Tensor, " B *axes"]) -> Float[Tensor, "B D"]:
         """Features of clouds (B, N, 3) or of ImageNet-normalised pictures (B, 3, H, W)."""
         features: Tensor = self.encoder(x)
         return features

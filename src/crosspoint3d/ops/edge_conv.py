@@ -76,7 +76,7 @@ def _apply(function: Any, values: Tensor, indices: Tensor) -> Tensor:
 
 def edge_statistics(
     x: Float[Tensor, "P C"], indices: Int64[Tensor, "P k"], weight: Float[Tensor, "O C2"]
-) -> tuple[Float[Tensor, "O"], Float[Tensor, "O"]]:
+) -> tuple[Float[Tensor, " O"], Float[Tensor, " O"]]:
     """Mean and biased variance of every output channel over all edges, differentiable.
 
     Args:
@@ -84,7 +84,10 @@ def edge_statistics(
         indices: neighbours of each, as rows of `x`.
         weight: `[W1 | W2]`, (O, 2C).
     """
-    edges = indices.numel()
+    edges, kind = indices.numel(), x.dtype
+    if x.shape[1] <= 3 and x.device.type != "mps":
+        # Neighbours of a surface point are close beside the size of the shape: float32 sums would lose them.
+        x, weight = x.double(), weight.double()
     on_difference, on_centre = weight.chunk(2, dim=1)
     uses = torch.bincount(indices.flatten(), minlength=len(x)).to(x.dtype)[:, None] / edges
     mean_neighbour = (uses * x).sum(0)
@@ -99,7 +102,7 @@ def edge_statistics(
         + 2 * ((on_difference @ difference_centre) * on_centre).sum(1)
         + ((on_centre @ centre_centre) * on_centre).sum(1)
     )
-    return on_difference @ mean_neighbour, variance.clamp_min(0)
+    return (on_difference @ mean_neighbour).to(kind), variance.clamp_min(0).to(kind)
 
 
 class EdgeConv(nn.Module):

@@ -31,10 +31,10 @@ class EdgeLayer(NamedTuple):
     """Weights of one edge layer: a linear map (O, 2C) without bias and its BatchNorm."""
 
     weight: Float[Tensor, "O C2"]
-    gamma: Float[Tensor, "O"]
-    beta: Float[Tensor, "O"]
-    running_mean: Float[Tensor, "O"]
-    running_var: Float[Tensor, "O"]
+    gamma: Float[Tensor, " O"]
+    beta: Float[Tensor, " O"]
+    running_mean: Float[Tensor, " O"]
+    running_var: Float[Tensor, " O"]
 
 
 def edge_conv(
@@ -61,7 +61,7 @@ def edge_conv(
     return edges.max(dim=3).values.transpose(1, 2)
 
 
-def farthest_points(points: Float[Tensor, "N C"], count: int, start: int = 0) -> Int64[Tensor, "M"]:
+def farthest_points(points: Float[Tensor, "N C"], count: int, start: int = 0) -> Int64[Tensor, " M"]:
     """Farthest point sampling: begin with `start`, then always the point farthest from those chosen."""
     chosen = [start]
     nearest = (points - points[start]).square().sum(1)

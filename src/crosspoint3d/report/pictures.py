@@ -44,7 +44,7 @@ def contact_sheet(encoded: Sequence[bytes], size: int) -> tuple[str, int]:
 
 
 def draw_cloud(
-    points: Float32[np.ndarray, "N 3"], pose: Float[np.ndarray, "3"], *, size: int, radius: float = 1.0
+    points: Float32[np.ndarray, "N 3"], pose: Float[np.ndarray, " 3"], *, size: int, radius: float = 1.0
 ) -> UInt8[np.ndarray, "H W 3"]:
     """A cloud as balls coloured by their height.
 
@@ -65,7 +65,7 @@ def draw_cloud(
     return picture
 
 
-def cloud_picture(points: Float32[np.ndarray, "N 3"], pose: Float[np.ndarray, "3"], size: int) -> bytes:
+def cloud_picture(points: Float32[np.ndarray, "N 3"], pose: Float[np.ndarray, " 3"], size: int) -> bytes:
     """An encoded drawing of a cloud, for shapes without pictures of their own."""
     buffer = io.BytesIO()
     Image.fromarray(draw_cloud(points, pose, size=size)).save(buffer, "JPEG", quality=QUALITY)

@@ -15,13 +15,13 @@ from crosspoint3d.runtime import atomic
 FILE = Path("checkpoint") / "state.pt"
 
 
-def save_checkpoint(run: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
-    """Write the state; the one before stays whole until the new one is on disk.
+def save_checkpoint(run: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, rows: str) -> None:
+    """Write the state; the one before stays whole until the new one is on disk. `rows` names the training rows.
 
     Raises:
         RunError: it could not be written (a full disk, no permission).
     """
-    state = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    state = {"step": step, "rows": rows, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
     try:
         with atomic(run / FILE) as path:
             torch.save(state, path)
@@ -35,13 +35,15 @@ def checkpoint_step(run: Path) -> int | None:
     return int(_load(run)["step"]) if (run / FILE).exists() else None
 
 
-def load_checkpoint(run: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+def load_checkpoint(run: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rows: str) -> int:
     """Put a run's state into the model and the optimizer; the number of steps done.
 
     Raises:
-        RunError: the file cannot be read, or belongs to another network.
+        RunError: the file cannot be read, belongs to another network, or the tables have changed since.
     """
     state = _load(run)
+    if state["rows"] != rows:
+        raise RunError(f"the training shapes of --data have changed since {run} began: start a new run")
     try:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
@@ -55,5 +57,5 @@ def _load(run: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(run / FILE, map_location="cpu", weights_only=True)
         return state
     except Exception as error:
-        reason = str(error).splitlines()[0][:100]
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:100]
         raise RunError(f"{run / FILE} cannot be read ({reason}): remove it to start again from step 0") from error

@@ -1,6 +1,8 @@
 """The first honest number of a run: how well pictures find their shapes among shapes that training never saw."""
 
-from crosspoint3d.config import PretrainConfig, RetrievalConfig
+import sys
+
+from crosspoint3d.config import PretrainConfig, RetrievalConfig, UsageError
 from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.evaluation.retrieval import retrieval
 
@@ -8,24 +10,28 @@ MOST_SHAPES = 300
 
 
 def held_out_retrieval(config: PretrainConfig, tables: list[ShapeTable]) -> dict[str, float] | None:
-    """Picture-to-shape recall@1 of a finished run on the first table with a test split, up to 300 shapes, one seed.
+    """Picture-to-shape recall@1 of a finished run on the first table with a test split: about 300 shapes, one seed.
 
     Nothing is chosen by it. The whole result, with its record and the untrained twin, lies in RUN/evaluation/retrieval,
     where `evaluate retrieval` writes too. None when no table has test shapes, or the image encoder was not trained.
+    A test split that cannot be used is a message; the finished run stays finished.
     """
     table = next((table for table in tables if len(table.select("test")) >= 2), None)
     if table is None or config.cross_weight == 0:
         return None
-    result = retrieval(
-        RetrievalConfig(
-            encoder=str(config.out),
-            data=table.path,
-            seeds=1,
-            points=config.points,
-            limit=min(1.0, MOST_SHAPES / len(table.select("test"))),
-            device=config.device,
-        )
+    settings = RetrievalConfig(
+        encoder=str(config.out),
+        data=table.path,
+        seeds=1,
+        points=config.points,
+        limit=min(1.0, MOST_SHAPES / len(table.select("test"))),
+        device=config.device,
     )
+    try:
+        result = retrieval(settings)
+    except UsageError as error:
+        sys.stderr.write(f"held-out shapes were not measured: {error}\n")
+        return None
     name = "picture_to_shape_recall@1"
     shapes = round(1 / result.chance[name])
     return {"recall@1": result.scores[name]["mean"], "chance": result.chance[name], "shapes": shapes}

@@ -1,11 +1,11 @@
 """CrossPoint pre-training (Afham et al., CVPR 2022, arXiv 2203.00680): build, loop, evaluate, save."""
 
-import dataclasses
 import json
 import math
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from crosspoint3d.models.crosspoint import CrossPoint, build_crosspoint
 from crosspoint3d.models.tower import save_tower
 from crosspoint3d.training import checkpoint, metrics
 from crosspoint3d.training.held_out import held_out_retrieval
-from crosspoint3d.training.run_folder import SUMMARY, is_finished, open_run
+from crosspoint3d.training.run_folder import SUMMARY, finished_steps, open_run
 from crosspoint3d.training.schedule import learning_rate
 from crosspoint3d.training.setup import build_optimizer, draw_order, validate
 from crosspoint3d.transforms import augment_images, augment_points, subsample
@@ -33,7 +33,7 @@ class PretrainResult:
 
     Attributes:
         run: the run folder. steps: steps done in all. total: steps of the schedule.
-        loss: of the last step of this call, NaN if it made none. seconds: time of this call.
+        loss: the last one logged. seconds: time of this call, which may be the last of several.
         pairs_per_s: throughput of this call. stopped: whether Ctrl-C or SIGTERM ended it early.
         held_out: picture-to-shape recall@1 among shapes of the test split, and what chance gives; None without any.
     """
@@ -62,7 +62,7 @@ class PretrainResult:
         text = f"{self.run}: {self.steps} steps, loss {self.loss:.3f}, {speed}"
         if self.held_out:
             recall, chance, shapes = (self.held_out[name] for name in ("recall@1", "chance", "shapes"))
-            text += f"\nheld-out picture to shape recall@1 {recall:.1%} (chance {chance:.2%}, {shapes:.0f} shapes)"
+            text += f"\n  held-out picture to shape recall@1 {recall:.1%} (chance {chance:.2%}, {shapes:.0f} shapes)"
         return text
 
 
@@ -74,6 +74,9 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         RunError: the loss is no longer finite, or a checkpoint cannot be written; the last good state is kept.
     """
     validate(config)
+    if config.resume and (finished := finished_steps(config)) is not None:
+        note = "this run is finished; nothing to do"
+        return PretrainResult(str(config.out), finished, finished, math.nan, 0.0, 0.0, note=note)
     device = runtime.pick_device(config.device)
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -84,19 +87,16 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     model = build_crosspoint(config).to(device)
     optimizer = build_optimizer(config, model)
     start = open_run(config)
-    if config.resume and is_finished(config.out):
-        return PretrainResult(
-            str(config.out), start, start, math.nan, 0.0, 0.0, note="this run is finished; nothing to do"
-        )
     if start:
-        checkpoint.load_checkpoint(config.out, model, optimizer)
+        checkpoint.load_checkpoint(config.out, model, optimizer, order.fingerprint())
     else:
-        checkpoint.save_checkpoint(config.out, model, optimizer, 0)
+        checkpoint.save_checkpoint(config.out, model, optimizer, 0, order.fingerprint())
 
     result = _loop(config, model, optimizer, tables, order, start, int(total), device)
     if not result.stopped:
         _save(config, model, tables)
-        result = dataclasses.replace(result, held_out=held_out_retrieval(config, tables))
+        _write_summary(config, result)
+        result = replace(result, held_out=held_out_retrieval(config, tables))
         _write_summary(config, result)
     return result
 
@@ -114,7 +114,7 @@ def _loop(
     log_every = config.log_every or (1 if total < 1000 else 20)
     began = logged = time.monotonic()
     step = start
-    loss_value = metrics.read(config.out)[-1]["loss"] if start else math.nan
+    loss_value = next((row["loss"] for row in reversed(metrics.read(config.out))), math.nan)
     batches = load_pairs(tables, order.from_step(start, total), workers=config.workers, pin=device.type == "cuda")
     bar = tqdm(total=total, initial=start, unit="step", desc="pretrain", disable=None)
     model.train()
@@ -132,7 +132,7 @@ def _loop(
                 bar.set_postfix(loss=f"{loss_value:.3f}", pairs_per_s=f"{speed:.1f}", refresh=False)
             bar.update()
             if stop.is_set() or step % config.checkpoint_every == 0 or step == total:
-                checkpoint.save_checkpoint(config.out, model, optimizer, step)
+                checkpoint.save_checkpoint(config.out, model, optimizer, step, order.fingerprint())
             if stop.is_set() and step < total:
                 break
     seconds = time.monotonic() - began
@@ -202,13 +202,14 @@ def _last_multiple(step: int, every: int) -> int:
 
 
 def _save(config: PretrainConfig, model: CrossPoint, tables: list[ShapeTable]) -> None:
-    trained_on = {"data": [table.path for table in tables], "recipe": config.recipe, "seed": config.seed}
+    names = ", ".join(Path(table.path).name for table in tables)
+    trained_on = {"data": names, "recipe": config.recipe, "seed": config.seed}
     save_tower(model.point_tower, config.out / "encoder", trained_on)
     if config.cross_weight:
         save_tower(model.image_tower, config.out / "image_encoder", trained_on)
 
 
 def _write_summary(config: PretrainConfig, result: PretrainResult) -> None:
-    summary = dataclasses.asdict(result) | {"environment": runtime.environment()}
+    summary = asdict(result) | {"environment": runtime.environment()}
     with runtime.atomic(config.out / SUMMARY) as path:
         path.write_text(json.dumps(summary, indent=1), encoding="utf-8")

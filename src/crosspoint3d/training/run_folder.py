@@ -1,6 +1,7 @@
 """A run's folder: who may write into it, and whether a run there can go on."""
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from crosspoint3d.training import checkpoint, metrics
 
 CONFIG = "config.yaml"
 SUMMARY = "summary.json"
-# What a resumed run may change without changing its result.
+# What a resumed run may change. Another device draws other augmentations, other threads round differently.
 _FREE = {"resume", "device", "workers", "threads", "log_every", "checkpoint_every", "out"}
 
 
@@ -39,9 +40,17 @@ def open_run(config: PretrainConfig) -> int:
     return done or 0
 
 
-def is_finished(run: Path) -> bool:
-    """Whether a run in this folder came to its end."""
-    return (run / SUMMARY).exists()
+def finished_steps(config: PretrainConfig) -> int | None:
+    """Steps of the finished run in `config.out`; None where there is none that is finished.
+
+    Raises:
+        UsageError: it is finished, but the config differs from its own.
+    """
+    summary = config.out / SUMMARY
+    if not summary.exists():
+        return None
+    _check_same(config, config.out / CONFIG)
+    return int(json.loads(summary.read_text(encoding="utf-8"))["steps"])
 
 
 def _check_same(config: PretrainConfig, path: Path) -> None:

@@ -26,6 +26,11 @@ def draw_order(config: PretrainConfig, tables: list[ShapeTable]) -> DrawOrder:
             raise UsageError(f"--data {path}: no shape with status ok whose split is train or empty")
         if config.points > table.points:
             raise UsageError(f"--points {config.points}: the table {path} holds {table.points} points a shape")
+    for name in ("points", "image_size"):
+        sizes = {table.settings.get(name) for table in tables}
+        if len(sizes) > 1:
+            flag = name.replace("_", "-")
+            raise UsageError(f"--data: the tables were prepared with different --{flag} {sizes}; prepare them with one")
     if config.weights and len(config.weights) != len(tables):
         raise UsageError(f"--weights has {len(config.weights)} numbers for {len(tables)} tables: give one a table")
     order = DrawOrder(rows, config.batch_size, config.weights, config.seed)
@@ -41,15 +46,8 @@ def validate(config: PretrainConfig) -> None:
     Raises:
         UsageError: names the option, its value and what would work.
     """
-    least = {
-        "batch_size": 2,
-        "epochs": 1,
-        "k": 1,
-        "points": 2,
-        "image_size": 16,
-        "emb_dims": 1,
-        "projection_dims": 1,
-    }
+    least = {"batch_size": 2, "epochs": 1, "k": 1, "points": 2, "image_size": 16, "emb_dims": 1, "projection_dims": 1}
+    least |= dict.fromkeys(("grad_clip", "weight_decay", "warmup", "workers", "threads", "seed", "log_every"), 0)
     for name, value in least.items():
         if getattr(config, name) < value:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: must be at least {value}")
@@ -58,6 +56,8 @@ def validate(config: PretrainConfig) -> None:
     for name in ("temperature", "lr", "width", "checkpoint_every"):
         if not getattr(config, name) > 0:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: must be above 0")
+    if config.warmup >= 1:
+        raise UsageError(f"--warmup {config.warmup}: a share of the steps, below 1")
     if config.encoder == "dgcnn" and config.k > config.points:
         raise UsageError(f"--k {config.k} is more than --points {config.points}")
     if min(config.intra_weight, config.cross_weight) < 0 or config.intra_weight == config.cross_weight == 0:

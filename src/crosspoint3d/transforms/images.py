@@ -45,7 +45,8 @@ def colour_jitter(images: Float[Tensor, "B 3 H W"], strength: float, generator: 
     """Change brightness, then contrast, then saturation of every picture by factors of its own.
 
     Factors come from U(1 - strength, 1 + strength). Brightness multiplies; contrast blends with the picture's mean
-    luminance, saturation with the luminance of each pixel. Values stay in [0, 1].
+    luminance, saturation with the luminance of each pixel. Values stay in [0, 1]. (The published code draws the order
+    anew for every picture; here it is fixed.)
     """
     unit = torch.rand((3, len(images), 1, 1, 1), device=images.device, generator=generator)
     brightness, contrast, saturation = (1 - strength + 2 * strength * unit).to(images.dtype).unbind(0)
@@ -70,7 +71,7 @@ def grey(images: Float[Tensor, "B 3 H W"], probability: float, generator: Genera
     return torch.where(chosen, luminance.expand_as(images), images)
 
 
-def crop(images: Float[Tensor, "B 3 H W"], smallest: float, generator: Generator) -> Float[Tensor, "B 3 H W"]:
+def crop(images: Float[Tensor, "B 3 S S"], smallest: float, generator: Generator) -> Float[Tensor, "B 3 S S"]:
     """Zoom every picture onto a random window with sides of U(smallest, 1) of its own, bilinear."""
     unit = torch.rand((3, len(images)), device=images.device, generator=generator)
     side = smallest + (1 - smallest) * unit[0]
@@ -78,7 +79,8 @@ def crop(images: Float[Tensor, "B 3 H W"], smallest: float, generator: Generator
     zero = torch.zeros_like(side)
     window = torch.stack([side, zero, shift[0], zero, side, shift[1]], dim=1).reshape(-1, 2, 3)
     grid = F.affine_grid(window.to(images.dtype), list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    edge = 1 - 1 / images.shape[3]  # the outermost pixels' centres; MPS knows no padding_mode="border"
+    return F.grid_sample(images, grid.clamp(-edge, edge), align_corners=False)
 
 
 def augment_images(

@@ -70,8 +70,8 @@ def _loft_faces(rings: int, sides: int, loop: bool) -> Int32[np.ndarray, "F 3"]:
 
 def loft(
     rings: Float[np.ndarray, "R K 3"],
-    start: Float[np.ndarray, "3"] | None = None,
-    end: Float[np.ndarray, "3"] | None = None,
+    start: Float[np.ndarray, " 3"] | None = None,
+    end: Float[np.ndarray, " 3"] | None = None,
     *,
     loop: bool = False,
 ) -> Solid:
@@ -119,8 +119,8 @@ def _tangents(path: Float[np.ndarray, "R 3"], loop: bool) -> Float[np.ndarray, "
 
 def _sweep(
     path: Float[np.ndarray, "R 3"],
-    across: Float[np.ndarray, "3"],
-    radii: Float[np.ndarray, "R"],
+    across: Float[np.ndarray, " 3"],
+    radii: Float[np.ndarray, " R"],
     sides: int,
     loop: bool,
 ) -> Solid:
@@ -153,7 +153,7 @@ def rod(start: Point, end: Point, radius: Number, end_radius: Number | None = No
 
 
 def ribbon(
-    path: Float[np.ndarray, "R 3"], widths: Float[np.ndarray, "R"], thickness: Number, across: Point, *, sides: int = 6
+    path: Float[np.ndarray, "R 3"], widths: Float[np.ndarray, " R"], thickness: Number, across: Point, *, sides: int = 6
 ) -> Solid:
     """A flat blade along a polyline (wing, leaf, fin): `widths` along `across`, thinner where it is narrower."""
     first = _unit(np.array(across, dtype=np.float64))

@@ -13,7 +13,7 @@ MUG = ("body", "handle", "saucer", "drink")
 BOWL = ("body", "handle", "foot", "content")
 
 
-def ear(b: Builder, low: Float[np.ndarray, "2"], high: Float[np.ndarray, "2"], out: Number, radius: Number) -> Solid:
+def ear(b: Builder, low: Float[np.ndarray, " 2"], high: Float[np.ndarray, " 2"], out: Number, radius: Number) -> Solid:
     """A handle on the +x side between two (radius, height) points of a wall, reaching `out` beyond it."""
     kind = b.pick("round", "ear", "square")
     reach = max(float(low[0]), float(high[0])) + out
@@ -33,7 +33,7 @@ def ear(b: Builder, low: Float[np.ndarray, "2"], high: Float[np.ndarray, "2"], o
     return tube(smooth([start, *middle, end], 14), radius)
 
 
-def wall_at(profile: Float[np.ndarray, "R 2"], height: Number) -> Float[np.ndarray, "2"]:
+def wall_at(profile: Float[np.ndarray, "R 2"], height: Number) -> Float[np.ndarray, " 2"]:
     """The (radius, height) of a profile at a height."""
     return np.array([float(np.interp(height, profile[:, 1], profile[:, 0])), height])
 
