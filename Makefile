@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-slow lint types unit docs clean
+.PHONY: demo test test-slow lint types unit clean
 
 demo: $(READY)
 	$(BIN)/crosspoint3d demo --out demo-run

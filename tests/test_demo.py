@@ -2,12 +2,11 @@
 
 import json
 import re
-import shlex
 from pathlib import Path
 
 import pytest
 
-from crosspoint3d import cli, demo
+from crosspoint3d import demo
 from crosspoint3d.config import DemoConfig, UsageError
 from tests.conftest import ROOT
 
@@ -50,12 +49,3 @@ def test_the_python_of_the_readme_runs(finished: tuple[Path, demo.DemoResult]) -
     exec(block.replace("demo-run", str(finished[0])), names)
     features = names["features"]
     assert features.shape == (72, 32) and features.dtype.name == "float32"  # type: ignore[attr-defined]
-
-
-def test_the_commands_of_the_readme_parse() -> None:
-    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.S))
-    lines = [line for line in blocks.splitlines() if line.startswith("crosspoint3d ")]
-    assert len(lines) >= 5
-    for line in lines:
-        name, rest = cli._split(shlex.split(line, comments=True)[1:])
-        cli.parse(name, rest)

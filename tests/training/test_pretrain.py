@@ -256,8 +256,9 @@ def test_tables_that_changed_are_no_ground_to_go_on(tmp_path: Path, monkeypatch:
     table = example_table(tmp_path / "t", 20)
     config = config_for(tmp_path / "t", tmp_path / "run", max_steps=8, checkpoint_every=2)
     monkeypatch.setattr(recipe, "held_out_retrieval", lambda *_: None)
-    monkeypatch.setattr(recipe, "_save", lambda *_: None)
+    monkeypatch.setattr(recipe, "_write_summary", lambda *_: None)
     pretrain(config)
+    monkeypatch.undo()
     table.append([example_row(20)])
     with pytest.raises(RunError, match="have changed since"):
         pretrain(dataclasses.replace(config, resume=True))
