@@ -49,3 +49,11 @@ def test_the_python_of_the_readme_runs(finished: tuple[Path, demo.DemoResult]) -
     exec(block.replace("demo-run", str(finished[0])), names)
     features = names["features"]
     assert features.shape == (72, 32) and features.dtype.name == "float32"  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_the_demo_as_shipped_learns(tmp_path: Path) -> None:
+    result = demo.demo(DemoConfig(out=tmp_path / "demo-run", device="cpu"))
+    name = "picture_to_shape_recall@1"
+    assert result.retrieval.protocol["gallery"] >= 200
+    assert result.retrieval.scores[name]["mean"] >= 10 * result.retrieval.chance[name]

@@ -17,6 +17,7 @@ from crosspoint3d.config import UsageError
 
 TABLE_VERSION = 1
 _KEY = b"crosspoint3d"
+_NUMPY = {pa.float16(): np.float16, pa.float32(): np.float32, pa.uint8(): np.uint8}
 OK = "ok"
 
 
@@ -152,7 +153,7 @@ class ShapeTable:
 def _flat(value: Any, kind: pa.DataType) -> Any:
     if not isinstance(value, np.ndarray):
         return value
-    return value.ravel().astype(kind.value_type.to_pandas_dtype(), copy=False)
+    return value.ravel().astype(_NUMPY[kind.value_type], copy=False)
 
 
 def _unpack(name: str, array: pa.Array, order: np.ndarray, points: int) -> Any:
