@@ -3,6 +3,7 @@
 Nothing random needs saving: order, views and augmentations are functions of (seed, step).
 """
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,11 @@ def save_checkpoint(run: Path, model: nn.Module, optimizer: torch.optim.Optimize
         with atomic(run / FILE) as path:
             torch.save(state, path)
     except (OSError, RuntimeError) as error:
-        kept = "; the checkpoint before it is kept" if (run / FILE).exists() else ""
-        raise RunError(f"the checkpoint of step {step} could not be written to {run / FILE}: {error}{kept}") from error
+        free = f"{shutil.disk_usage(run).free / 1e6:.0f} MB free on that disk"
+        kept = "; the checkpoint before it is kept, free some space and --resume" if (run / FILE).exists() else ""
+        raise RunError(
+            f"the checkpoint of step {step} could not be written to {run / FILE} ({free}): {error}{kept}"
+        ) from error
 
 
 def checkpoint_step(run: Path) -> int | None:
