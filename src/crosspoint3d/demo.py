@@ -96,7 +96,7 @@ def demo(config: DemoConfig) -> DemoResult:
         raise KeyboardInterrupt
 
     _say("3/4 evaluate against the untrained encoder")
-    common = {"encoder": str(run), "data": str(table), "points": 512, "device": config.device, "seeds": 3}
+    common = {"encoder": str(run), "data": str(table), "points": POINTS, "device": config.device, "seeds": 3}
     results = (
         retrieval(RetrievalConfig(**common)),  # type: ignore[arg-type]
         linear(LinearConfig(**common)),  # type: ignore[arg-type]
