@@ -121,6 +121,7 @@ def write_result(config: EvaluateConfig, verb: str, result: Result) -> Path | No
         return None
     with atomic(folder / "result.json") as temporary:
         temporary.write_text(json.dumps(asdict(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    sys.stderr.write(f"written: {folder / 'result.json'}\n")
     return folder / "result.json"
 
 
