@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Protocol = Literal["clean", "paper"]
+MOST_POINTS_BY_DEFAULT = 1024
 
 
 class UsageError(ValueError):
@@ -79,8 +80,8 @@ class PretrainConfig:
     """Weight of CMID, the agreement of clouds with pictures; 0 leaves IMID only."""
     temperature: float = 0.1
     """Temperature of the contrastive losses."""
-    points: int = 1024
-    """Points of each cloud, drawn anew at every step."""
+    points: int = 0
+    """Points of each cloud, drawn anew at every step; 0 means 1,024, or all where a table holds fewer."""
     epochs: int = 100
     """Passes over the data."""
     max_steps: int | None = None
@@ -147,8 +148,8 @@ class EvaluateConfig:
     """clean chooses everything on the training split; paper repeats the published procedure."""
     seeds: int = 5
     """Seeds 0 to this number less one: point subset, folds, episodes, a drawn split, untrained weights."""
-    points: int = 1024
-    """Points of each cloud."""
+    points: int = 0
+    """Points of each cloud; 0 means 1,024, or all where the data holds fewer."""
     k: int | None = None
     """Neighbours in DGCNN's graphs; by default as trained."""
     device: Device = "auto"

@@ -140,3 +140,9 @@ def test_wrong_usage_is_named(
 def test_clouds_without_pictures_are_refused(run: Path) -> None:
     with pytest.raises(UsageError, match="no pictures: use a table"):
         retrieval(config(run, data="clouds:a.h5,b.h5"))
+
+
+def test_points_default_to_what_there_is(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "load_views", shapes())
+    result = module.retrieval(config(run, points=0))
+    assert result.protocol["points"]["count"] == 32

@@ -12,6 +12,7 @@ import torch
 
 from crosspoint3d import cli
 from crosspoint3d.config import PretrainConfig, RunError, UsageError
+from crosspoint3d.config_file import load_yaml
 from crosspoint3d.models import load_encoder, load_image_encoder
 from crosspoint3d.training import checkpoint, metrics
 from crosspoint3d.training import pretrain as recipe
@@ -219,6 +220,12 @@ def test_two_tables_by_weight_and_pointnet_and_bfloat16(data: Path, tmp_path: Pa
         weights=(0.5, 0.5),
     )
     assert pretrain(config).steps == 2
+
+
+def test_points_default_to_what_the_tables_hold(data: Path, tmp_path: Path) -> None:
+    pretrain(config_for(data, tmp_path / "run", max_steps=1, points=0))
+    assert load_yaml(tmp_path / "run" / "config.yaml", PretrainConfig)["points"] == 32
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["held_out"] is not None
 
 
 def test_logging_every_few_steps(data: Path, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def protocol_record(
     return {
         "mode": config.protocol,
         "data": {key: value for key, value in data.items() if key != "notes"},
-        "points": {"count": config.points, "picked": data.get("points_picked", "")},
+        "points": {"count": data.get("points_count", config.points), "picked": data.get("points_picked", "")},
         "k": trained[0].get("k"),
         "seeds": list(range(config.seeds)),
         **choices,

@@ -27,7 +27,7 @@ from crosspoint3d.evaluation.protocol import (
     weights_sha256,
     write_result,
 )
-from crosspoint3d.evaluation.seeds import check, check_k
+from crosspoint3d.evaluation.seeds import check, check_k, with_points
 from crosspoint3d.runtime import pick_device
 
 PICTURE_TO_SHAPE, SHAPE_TO_PICTURE = "picture_to_shape", "shape_to_picture"
@@ -60,6 +60,7 @@ def retrieval(config: RetrievalConfig) -> Result:
         if shapes is None or shapes.record["split_drawn"]:
             shapes = _limited(load_views(config.data, "test", seed=seed), config.limit)
             _check_views(config, shapes)
+            config = with_points(config, shapes.points.shape[1])
         entry: dict[str, Any] = {"seed": seed}
         for who in ("trained", "untrained"):
             if who == "trained" and fixed:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -11,12 +11,14 @@ from jaxtyping import Float32
 from torch import nn
 
 from crosspoint3d import models
-from crosspoint3d.config import EvaluateConfig, UsageError
+from crosspoint3d.config import MOST_POINTS_BY_DEFAULT, EvaluateConfig, UsageError
 from crosspoint3d.data.clouds import LabelledClouds, load_clouds
 from crosspoint3d.data.split import split_hash, stratified_share
 from crosspoint3d.evaluation.features import compute_features, subsample
 from crosspoint3d.evaluation.protocol import picked, weights_sha256
 from crosspoint3d.runtime import pick_device
+
+Evaluation = TypeVar("Evaluation", bound=EvaluateConfig)
 
 
 @dataclass(frozen=True)
@@ -58,23 +60,22 @@ def seed_features(config: EvaluateConfig, *, test: bool = True) -> Iterator[Seed
     for seed in range(config.seeds):
         if clouds is None or clouds.record["split_drawn"]:
             clouds = limited(load_clouds(config.data, seed=seed), config.limit)
+        config = with_points(config, min(clouds.train_points.shape[1], clouds.test_points.shape[1]))
         same = config.points == clouds.train_points.shape[1] == clouds.test_points.shape[1]
         subset = replace(
             clouds,
             train_points=subsample(clouds.train_points, config.points, seed),
             test_points=subsample(clouds.test_points, config.points, seed),
-            record=clouds.record | {"points_picked": picked(config.points, clouds.train_points.shape[1])},
+            record=clouds.record
+            | {"points_picked": picked(config.points, clouds.train_points.shape[1]), "points_count": config.points},
         )
-
-        def features(tower: nn.Module, subset: LabelledClouds = subset) -> SplitFeatures:
-            return _split_features(tower, subset, config, device, test)
 
         fixed = same and not clouds.record["split_drawn"] and not config.encoder.startswith("random:")
         if trained is None or not fixed:
-            trained = features(models.load_encoder(config.encoder, config.k, seed))
+            trained = _split_features(models.load_encoder(config.encoder, config.k, seed), subset, config, device, test)
         untrained = trained
         if not config.encoder.startswith("random:"):
-            untrained = features(models.untrained(config.encoder, seed, config.k))
+            untrained = _split_features(models.untrained(config.encoder, seed, config.k), subset, config, device, test)
         yield SeedFeatures(seed, subset, trained, untrained)
 
 
@@ -102,12 +103,17 @@ def check(config: EvaluateConfig) -> None:
     Raises:
         UsageError: seeds, batch size, k or the share of the shapes is out of range.
     """
-    for name, least in (("seeds", 1), ("batch_size", 1), ("k", 1)):
+    for name, least in (("seeds", 1), ("batch_size", 1), ("k", 1), ("points", 0)):
         value = getattr(config, name)
         if value is not None and value < least:
             raise UsageError(f"--{name.replace('_', '-')} {value}: must be at least {least}")
     if not 0 < config.limit <= 1:
         raise UsageError(f"--limit {config.limit}: a share of the shapes, above 0 and up to 1")
+
+
+def with_points(config: Evaluation, available: int) -> Evaluation:
+    """The config with its default number of points settled: 1,024, or all where there are fewer."""
+    return replace(config, points=config.points or min(MOST_POINTS_BY_DEFAULT, available))
 
 
 def check_k(config: EvaluateConfig, tower: nn.Module) -> None:

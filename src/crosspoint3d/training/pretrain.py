@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from crosspoint3d import runtime
-from crosspoint3d.config import PretrainConfig, RunError
+from crosspoint3d.config import MOST_POINTS_BY_DEFAULT, PretrainConfig, RunError
 from crosspoint3d.data.pairs import DrawOrder, Pairs, load_pairs
 from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.losses import CrossPointLoss, crosspoint_loss
@@ -73,6 +73,9 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         UsageError: an option has an impossible value, or the run folder is in use.
         RunError: the loss is no longer finite, or a checkpoint cannot be written; the last good state is kept.
     """
+    tables = [ShapeTable(path) for path in config.data]
+    fewest = min((table.points for table in tables), default=0)
+    config = replace(config, points=config.points or min(MOST_POINTS_BY_DEFAULT, fewest))
     validate(config)
     if config.resume and (finished := finished_steps(config)) is not None:
         note = "this run is finished; nothing to do"
@@ -80,7 +83,6 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     device = runtime.pick_device(config.device)
     if config.threads:
         torch.set_num_threads(config.threads)
-    tables = [ShapeTable(path) for path in config.data]
     order = draw_order(config, tables)
     total = min(config.epochs * order.steps, config.max_steps or math.inf)
 
