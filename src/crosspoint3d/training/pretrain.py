@@ -73,10 +73,10 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         UsageError: an option has an impossible value, or the run folder is in use.
         RunError: the loss is no longer finite, or a checkpoint cannot be written; the last good state is kept.
     """
-    tables = [ShapeTable(path) for path in config.data]
-    fewest = min((table.points for table in tables), default=0)
-    config = replace(config, points=config.points or min(MOST_POINTS_BY_DEFAULT, fewest))
     validate(config)
+    tables = [ShapeTable(path) for path in config.data]
+    fewest = min(table.points for table in tables)
+    config = replace(config, points=config.points or min(MOST_POINTS_BY_DEFAULT, fewest))
     if config.resume and (finished := finished_steps(config)) is not None:
         note = "this run is finished; nothing to do"
         return PretrainResult(str(config.out), finished, finished, math.nan, 0.0, 0.0, note=note)

@@ -20,6 +20,8 @@ def draw_order(config: PretrainConfig, tables: list[ShapeTable]) -> DrawOrder:
     Raises:
         UsageError: a table has no such row or too few points, or the batch is larger than all of them.
     """
+    if config.encoder == "dgcnn" and config.k > config.points:
+        raise UsageError(f"--k {config.k} is more than --points {config.points}")
     rows = tuple(table.select("train", or_null=True) for table in tables)
     for path, mine, table in zip(config.data, rows, tables, strict=True):
         if not len(mine):
@@ -46,7 +48,7 @@ def validate(config: PretrainConfig) -> None:
     Raises:
         UsageError: names the option, its value and what would work.
     """
-    least = {"batch_size": 2, "epochs": 1, "k": 1, "points": 2, "image_size": 16, "emb_dims": 1, "projection_dims": 1}
+    least = {"batch_size": 2, "epochs": 1, "k": 1, "points": 0, "image_size": 16, "emb_dims": 1, "projection_dims": 1}
     least |= dict.fromkeys(("grad_clip", "weight_decay", "warmup", "workers", "threads", "seed", "log_every"), 0)
     for name, value in least.items():
         if getattr(config, name) < value:
@@ -58,8 +60,8 @@ def validate(config: PretrainConfig) -> None:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: must be above 0")
     if config.warmup >= 1:
         raise UsageError(f"--warmup {config.warmup}: a share of the steps, below 1")
-    if config.encoder == "dgcnn" and config.k > config.points:
-        raise UsageError(f"--k {config.k} is more than --points {config.points}")
+    if not config.data:
+        raise UsageError("--data: give at least one table made by prepare")
     if min(config.intra_weight, config.cross_weight) < 0 or config.intra_weight == config.cross_weight == 0:
         raise UsageError("--intra-weight and --cross-weight: both at least 0, and one above it")
     if config.weights and min(config.weights) <= 0:
