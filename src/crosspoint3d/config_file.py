@@ -1,4 +1,4 @@
-"""Configs as YAML files and as plain values for records."""
+"""Configs as YAML files, as plain values for records, and the check of lower bounds that every verb makes."""
 
 import dataclasses
 import difflib
@@ -49,3 +49,15 @@ def load_yaml(path: Path, config_class: type) -> dict[str, Any]:
             hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(names)}"
             raise UsageError(f"--config {path}: unknown key {key!r}; {hint}")
     return values
+
+
+def require_at_least(config: Any, least: dict[str, int]) -> None:
+    """Refuse fields below their lower bound; None passes.
+
+    Raises:
+        UsageError: names the flag, its value and the bound.
+    """
+    for name, bound in least.items():
+        value = getattr(config, name)
+        if value is not None and value < bound:
+            raise UsageError(f"--{name.replace('_', '-')} {value}: must be at least {bound}")

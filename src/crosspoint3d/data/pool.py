@@ -9,7 +9,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from crosspoint3d.data.rows import RowSettings, failed_row, make_row
+from crosspoint3d.data.rows import RowSettings, bare_row, make_row
 from crosspoint3d.data.sources import Candidate
 from crosspoint3d.runtime import ignore_interrupts, interrupts_ignored
 
@@ -82,7 +82,7 @@ def _one_by_one(candidates: list[Candidate], settings: RowSettings, stop: thread
                     yield future.result()
                 except BrokenProcessPool:
                     if not stop.is_set():
-                        yield failed_row(candidate, "worker process died (out of memory or a crash)")
+                        yield bare_row(candidate, "worker process died (out of memory or a crash)")
                     break
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from crosspoint3d.config import PrepareConfig, UsageError
+from crosspoint3d.config_file import require_at_least
 from crosspoint3d.data.pool import make_rows
 from crosspoint3d.data.rows import RowSettings
 from crosspoint3d.data.sources import Candidate, find
@@ -49,19 +50,17 @@ def prepare(config: PrepareConfig) -> PrepareSummary:
 
 
 def _validate(config: PrepareConfig) -> None:
-    for name, least in (("points", 16), ("views", 1), ("image_size", 16), ("workers", 0), ("seed", 0)):
-        value = getattr(config, name)
-        if value < least:
-            raise UsageError(f"--{name.replace('_', '-')} {value}: must be at least {least}")
+    require_at_least(config, {"points": 16, "views": 1, "image_size": 16, "workers": 0, "seed": 0})
     if ":/" in str(config.out):
         raise UsageError(f"--out {config.out}: tables on object stores are not supported yet; give a folder")
 
 
 def _open(out: Path, origin: str, settings: RowSettings) -> ShapeTable:
     asked = {"origin": origin} | dataclasses.asdict(settings)
-    if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / "_versions").is_dir()):
+    in_use = out.is_file() or (out.is_dir() and any(out.iterdir()))
+    if in_use and not (out / "_versions").is_dir():
         raise UsageError(f"--out {out} exists and is no table: give another folder")
-    if not out.exists() or not any(out.iterdir()):
+    if not in_use:
         return ShapeTable.create(out, points=settings.points, settings=asked)
     table = ShapeTable(out)
     differ = [

@@ -33,7 +33,7 @@ class RowSettings:
 
 def make_row(candidate: Candidate, settings: RowSettings) -> dict[str, Any]:
     """The finished row, or one whose `status` says why there is none; an exception of one shape never ends the run."""
-    row = failed_row(candidate, OK)
+    row = bare_row(candidate, OK)
     try:
         if candidate.procedural is not None:
             seed, index = candidate.procedural
@@ -49,8 +49,8 @@ def make_row(candidate: Candidate, settings: RowSettings) -> dict[str, Any]:
         return row | {"status": f"unexpected {type(error).__name__}: {error}"}
 
 
-def failed_row(candidate: Candidate, status: str) -> dict[str, Any]:
-    """A row without contents that says why."""
+def bare_row(candidate: Candidate, status: str) -> dict[str, Any]:
+    """A row without contents: where the shape comes from, and its status."""
     return {
         "id": candidate.id,
         "source": candidate.source,

@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from crosspoint3d.config import FewShotConfig, UsageError
+from crosspoint3d.config_file import require_at_least
 from crosspoint3d.evaluation.metrics import summary
 from crosspoint3d.evaluation.protocol import Result, protocol_record, write_result
 from crosspoint3d.evaluation.seeds import seed_features
@@ -42,9 +43,7 @@ def few_shot(config: FewShotConfig) -> Result:
         UsageError: too few categories have enough shapes, or the data or the encoder cannot be used.
     """
     started = time.monotonic()
-    for name, least in (("n_way", 2), ("k_shot", 1), ("n_query", 1), ("episodes", 1)):
-        if getattr(config, name) < least:
-            raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: must be at least {least}")
+    require_at_least(config, {"n_way": 2, "k_shot": 1, "n_query": 1, "episodes": 1})
     values: dict[str, list[list[float]]] = {"trained": [], "untrained": []}
     encoded, last = [], None
     for item in seed_features(config, test=config.protocol == "clean"):

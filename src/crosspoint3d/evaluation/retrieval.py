@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from crosspoint3d import models
 from crosspoint3d.config import PretrainConfig, RetrievalConfig, UsageError
-from crosspoint3d.config_file import load_yaml
+from crosspoint3d.config_file import load_yaml, require_at_least
 from crosspoint3d.data.clouds import PicturedClouds, load_views
 from crosspoint3d.data.split import split_hash, stratified_share
 from crosspoint3d.evaluation.features import compute_features, compute_image_features, project, subsample
@@ -46,8 +46,7 @@ def retrieval(config: RetrievalConfig) -> Result:
     """
     started = time.monotonic()
     check(config)
-    if config.views < 1:
-        raise UsageError(f"--views {config.views}: must be at least 1")
+    require_at_least(config, {"views": 1})
     if config.encoder.startswith("random:"):
         raise UsageError(f"--encoder {config.encoder} has no image encoder: use a run folder (its twin is scored too)")
     device = pick_device(config.device)

@@ -12,6 +12,7 @@ from torch import nn
 
 from crosspoint3d import models
 from crosspoint3d.config import MOST_POINTS_BY_DEFAULT, EvaluateConfig, UsageError
+from crosspoint3d.config_file import require_at_least
 from crosspoint3d.data.clouds import LabelledClouds, load_clouds
 from crosspoint3d.data.split import split_hash, stratified_share
 from crosspoint3d.evaluation.features import compute_features, subsample
@@ -84,17 +85,17 @@ def _split_features(
 ) -> SplitFeatures:
     check_k(config, tower)
     started = time.monotonic()
-    train, held_out = (
-        compute_features(tower, points, batch_size=config.batch_size, device=device)
-        for points in (clouds.train_points, clouds.test_points if test else clouds.test_points[:1])
-    )
+    train = compute_features(tower, clouds.train_points, batch_size=config.batch_size, device=device)
+    held_out = train[:0]
+    if test:
+        held_out = compute_features(tower, clouds.test_points, batch_size=config.batch_size, device=device)
     record = {
         "sha256": weights_sha256(tower),
         "k": getattr(tower, "k", None),
         "width": train.shape[1],
         "seconds": round(time.monotonic() - started, 3),
     }
-    return SplitFeatures(train, held_out if test else held_out[:0], record)
+    return SplitFeatures(train, held_out, record)
 
 
 def check(config: EvaluateConfig) -> None:
@@ -103,10 +104,7 @@ def check(config: EvaluateConfig) -> None:
     Raises:
         UsageError: seeds, batch size, k or the share of the shapes is out of range.
     """
-    for name, least in (("seeds", 1), ("batch_size", 1), ("k", 1), ("points", 0)):
-        value = getattr(config, name)
-        if value is not None and value < least:
-            raise UsageError(f"--{name.replace('_', '-')} {value}: must be at least {least}")
+    require_at_least(config, {"seeds": 1, "batch_size": 1, "k": 1, "points": 0})
     if not 0 < config.limit <= 1:
         raise UsageError(f"--limit {config.limit}: a share of the shapes, above 0 and up to 1")
 

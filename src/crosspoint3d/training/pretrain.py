@@ -115,7 +115,7 @@ def _loop(
 ) -> PretrainResult:
     log_every = config.log_every or (1 if total < 1000 else 20)
     began = logged = time.monotonic()
-    step = start
+    step = logged_step = start
     loss_value = next((row["loss"] for row in reversed(metrics.read(config.out))), math.nan)
     batches = load_pairs(tables, order.from_step(start, total), workers=config.workers, pin=device.type == "cuda")
     bar = tqdm(total=total, initial=start, unit="step", desc="pretrain", disable=None)
@@ -128,8 +128,8 @@ def _loop(
             if step % log_every == 0 or step == total:
                 now = time.monotonic()
                 loss_value = loss.total.item()
-                speed = config.batch_size * (step - max(start, _last_multiple(step - 1, log_every))) / (now - logged)
-                logged = now
+                speed = config.batch_size * (step - logged_step) / (now - logged)
+                logged, logged_step = now, step
                 metrics.append(config.out, _row(step, order.steps, loss, lr, speed))
                 bar.set_postfix(loss=f"{loss_value:.3f}", pairs_per_s=f"{speed:.1f}", refresh=False)
             bar.update()
@@ -197,10 +197,6 @@ def _row(step: int, steps_per_epoch: int, loss: CrossPointLoss, lr: float, speed
         "lr": lr,
         "pairs_per_s": speed,
     }
-
-
-def _last_multiple(step: int, every: int) -> int:
-    return step // every * every
 
 
 def _save(config: PretrainConfig, model: CrossPoint, tables: list[ShapeTable]) -> None:

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from crosspoint3d.config import PretrainConfig, UsageError
+from crosspoint3d.config_file import require_at_least
 from crosspoint3d.data.pairs import DrawOrder
 from crosspoint3d.data.table import ShapeTable
 
@@ -48,13 +49,17 @@ def validate(config: PretrainConfig) -> None:
     Raises:
         UsageError: names the option, its value and what would work.
     """
-    least = {"batch_size": 2, "epochs": 1, "k": 1, "points": 0, "image_size": 16, "emb_dims": 1, "projection_dims": 1}
+    least = {
+        "batch_size": 2,
+        "epochs": 1,
+        "k": 1,
+        "points": 0,
+        "image_size": 16,
+        "emb_dims": 1,
+        "projection_dims": 1,
+    }
     least |= dict.fromkeys(("grad_clip", "weight_decay", "warmup", "workers", "threads", "seed", "log_every"), 0)
-    for name, value in least.items():
-        if getattr(config, name) < value:
-            raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: must be at least {value}")
-    if config.max_steps is not None and config.max_steps < 1:
-        raise UsageError(f"--max-steps {config.max_steps}: must be at least 1")
+    require_at_least(config, least | {"max_steps": 1})
     for name in ("temperature", "lr", "width", "checkpoint_every"):
         if not getattr(config, name) > 0:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: must be above 0")
