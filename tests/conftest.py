@@ -17,7 +17,8 @@ def modules() -> list[str]:
 
 def has_kernels(name: str) -> bool:
     """Whether a module compiles functions, which the hook cannot wrap."""
-    return "njit" in (SOURCE.parent / (name.replace(".", "/") + ".py")).read_text()
+    source = (SOURCE.parent / (name.replace(".", "/") + ".py")).read_text()
+    return "njit" in source or "import triton" in source
 
 
 install_import_hook([name for name in modules() if not has_kernels(name)], "beartype.beartype")

@@ -18,7 +18,7 @@ def plain_dgcnn(model: DGCNN, points: Tensor, training: bool) -> Tensor:
         norm = conv.norm
         values = (conv.weight, norm.weight, norm.bias, norm.running_mean, norm.running_var)
         layer = reference.EdgeLayer(*(value.detach().double().clone() for value in values))
-        indices = reference.knn(layers[-1], model.k)
+        indices = reference.ordered_knn(layers[-1], model.k)
         layers.append(reference.edge_conv(layers[-1], indices, [layer], training=training))
     last = model.conv5.double()
     x = nn.functional.leaky_relu(last.norm(last.linear(torch.cat(layers[1:], 2)).mT).mT, 0.2)

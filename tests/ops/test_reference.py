@@ -6,7 +6,7 @@ from crosspoint3d.ops import reference
 
 def test_knn_of_points_on_a_line() -> None:
     line = torch.tensor([0.0, 1.0, 3.0, 3.0])[None, :, None]
-    assert reference.knn(line, 3).tolist() == [[[0, 1, 2], [1, 0, 2], [2, 3, 1], [3, 2, 1]]]
+    assert reference.ordered_knn(line, 3).tolist() == [[[0, 1, 2], [1, 0, 2], [2, 3, 1], [3, 2, 1]]]
 
 
 def test_edge_features_are_difference_then_centre() -> None:
@@ -19,7 +19,7 @@ def test_edge_features_are_difference_then_centre() -> None:
 def test_edge_conv_of_two_layers_is_the_module_stack() -> None:
     torch_generator = torch.Generator().manual_seed(0)
     points = torch.randn(2, 12, 3, generator=torch_generator)
-    indices = reference.knn(points, 4)
+    indices = reference.ordered_knn(points, 4)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         convs = nn.Sequential(

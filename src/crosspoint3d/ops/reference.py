@@ -13,8 +13,19 @@ from torch import Tensor
 
 
 def knn(points: Float[Tensor, "B N C"], k: int) -> Int64[Tensor, "B N k"]:
-    """Each point itself first, then its neighbours by distance, ties by lower index."""
+    """The k nearest points of each by the full distance matrix and top-k, as the published networks do.
+
+    Copies of a point and ties come in any order: `ordered_knn` is the definition of the order.
+    """
+    squares = points.square().sum(2)
+    distance = squares[:, :, None] - 2 * points @ points.mT + squares[:, None]
+    return distance.topk(k, largest=False).indices
+
+
+def ordered_knn(points: Float[Tensor, "B N C"], k: int) -> Int64[Tensor, "B N k"]:
+    """Each point itself first, then its neighbours by distance, ties by lower index; NaN counts as infinitely far."""
     distance = (points[:, :, None] - points[:, None]).square().sum(3)
+    distance = distance.nan_to_num(nan=torch.inf, posinf=torch.inf)
     itself = torch.eye(points.shape[1], dtype=torch.bool, device=points.device)
     return distance.masked_fill(itself, -1.0).sort(dim=2, stable=True).indices[:, :, :k]
 

@@ -1,0 +1,73 @@
+"""The two passes over edges that EdgeConv is made of, differentiable, by the fastest kernels that the device has.
+
+Axis letters: B clouds, N points, C or O channels, k neighbours.
+"""
+
+from types import ModuleType
+from typing import Any
+
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from crosspoint3d.ops import fallback_edges
+
+
+def _kernels(values: Tensor) -> ModuleType:
+    return fallback_edges
+
+
+class _NeighbourSum(Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, indices: Tensor) -> Tensor:
+        ctx.save_for_backward(indices)
+        total: Tensor = _kernels(values).neighbour_sum(values, indices)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        (indices,) = ctx.saved_tensors
+        return _kernels(gradient).neighbour_sum_backward(gradient, indices), None
+
+
+class _EdgeMax(Function):
+    @staticmethod
+    def forward(ctx: Any, ab: Tensor, indices: Tensor, slope: float) -> Tensor:
+        out, winner = _kernels(ab).edge_max(ab, indices, slope)
+        ctx.save_for_backward(out, winner, indices)
+        ctx.slope = slope
+        result: Tensor = out
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        return _kernels(gradient).edge_max_backward(gradient, *ctx.saved_tensors, ctx.slope), None, None
+
+
+def neighbour_sum(values: Float[Tensor, "B N C"], indices: Int64[Tensor, "B N k"]) -> Float[Tensor, "B N C"]:
+    """Sum of the values of every point's neighbours."""
+    total: Tensor = _NeighbourSum.apply(values, indices)  # type: ignore[no-untyped-call]
+    return total
+
+
+def edge_max(ab: Float[Tensor, "B N O2"], indices: Int64[Tensor, "B N k"], slope: float) -> Float[Tensor, "B N O"]:
+    """`leaky_relu(max over j of a_j + b_i)` for `[a | b]` side by side.
+
+    Of equal neighbours the first gets the gradient.
+
+    Args:
+        ab: a, then b, (B, N, 2O).
+        indices: neighbours (B, N, k).
+        slope: of LeakyReLU for negative values, above 0: the gradient is read off the result's sign.
+    """
+    out: Tensor = _EdgeMax.apply(ab, indices, slope)  # type: ignore[no-untyped-call]
+    return out
+
+
+def neighbour_sum_gradient(gradient: Float[Tensor, "B N C"], indices: Int64[Tensor, "B N k"]) -> Float[Tensor, "B N C"]:
+    """What flows back to the values of `neighbour_sum`: every point gathers from those whose neighbour it is."""
+    result: Tensor = _kernels(gradient).neighbour_sum_backward(gradient, indices)
+    return result
