@@ -9,8 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from crosspoint3d.models.pointwise import PointwiseLinear
-from crosspoint3d.ops import EdgeConv, knn
+from crosspoint3d.ops import EdgeConv, PooledLinear, knn
 
 WIDTHS = (64, 64, 128, 256)
 
@@ -43,7 +42,7 @@ class DGCNN(nn.Module):
         self.conv2 = EdgeConv(widths[0], widths[1])
         self.conv3 = EdgeConv(widths[1], widths[2])
         self.conv4 = EdgeConv(widths[2], widths[3])
-        self.conv5 = PointwiseLinear(sum(widths), emb_dims, slope=0.2)
+        self.conv5 = PooledLinear(sum(widths), emb_dims, slope=0.2, mean=True)
 
     def config(self) -> dict[str, Any]:
         """Constructor arguments that build the same network."""
@@ -58,5 +57,5 @@ class DGCNN(nn.Module):
         layers = [points]
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
             layers.append(conv(layers[-1], knn(layers[-1], self.k)))
-        x = self.conv5(torch.cat(layers[1:], dim=2))
-        return torch.cat([x.amax(1), x.mean(1)], dim=1)
+        features: Tensor = self.conv5(torch.cat(layers[1:], dim=2))
+        return features

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from crosspoint3d.models.pointwise import PointwiseLinear
+from crosspoint3d.ops import PooledLinear
 
 
 class TNet(nn.Module):
@@ -18,7 +19,7 @@ class TNet(nn.Module):
     def __init__(self, dims: int) -> None:
         super().__init__()
         self.dims = dims
-        self.points = nn.Sequential(PointwiseLinear(dims, 64), PointwiseLinear(64, 128), PointwiseLinear(128, 1024))
+        self.points = nn.Sequential(PointwiseLinear(dims, 64), PointwiseLinear(64, 128), PooledLinear(128, 1024))
         self.cloud = nn.Sequential(PointwiseLinear(1024, 512), PointwiseLinear(512, 256))
         self.matrix = nn.Linear(256, dims * dims)
         nn.init.zeros_(self.matrix.weight)
@@ -27,7 +28,7 @@ class TNet(nn.Module):
 
     def forward(self, x: Float[Tensor, "B N C"]) -> Float[Tensor, "B N C"]:
         """The features (B, N, dims) times each cloud's matrix."""
-        matrix = self.matrix(self.cloud(self.points(x).amax(1)))
+        matrix = self.matrix(self.cloud(self.points(x)))
         aligned: Tensor = x @ matrix.reshape(-1, self.dims, self.dims).to(x.dtype)
         return aligned
 
@@ -47,7 +48,7 @@ class PointNet(nn.Module):
         self.input_t_net = TNet(3) if t_nets else None
         self.feature_t_net = TNet(64) if t_nets else None
         self.local = nn.Sequential(PointwiseLinear(3, 64), PointwiseLinear(64, 64))
-        self.wide = nn.Sequential(PointwiseLinear(64, 64), PointwiseLinear(64, 128), PointwiseLinear(128, emb_dims))
+        self.wide = nn.Sequential(PointwiseLinear(64, 64), PointwiseLinear(64, 128), PooledLinear(128, emb_dims))
 
     def config(self) -> dict[str, Any]:
         """Constructor arguments that build the same network."""
@@ -60,5 +61,5 @@ class PointNet(nn.Module):
         x = self.local(points)
         if self.feature_t_net is not None:
             x = self.feature_t_net(x)
-        features: Tensor = self.wide(x).amax(1)
+        features: Tensor = self.wide(x)
         return features

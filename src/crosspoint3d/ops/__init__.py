@@ -2,5 +2,6 @@
 
 from crosspoint3d.ops.edge_conv import EdgeConv
 from crosspoint3d.ops.knn import knn
+from crosspoint3d.ops.pool import PooledLinear
 
-__all__ = ["EdgeConv", "knn"]
+__all__ = ["EdgeConv", "PooledLinear", "knn"]

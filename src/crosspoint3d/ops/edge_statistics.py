@@ -20,7 +20,7 @@ from crosspoint3d.ops.edges import neighbour_sum, neighbour_sum_gradient
 
 
 class _Moments(Function):
-    """`[sum d_j x_j x_j' ; sum S_i x_i' ; k sum x_i x_i']` (3C, C), `sum d_j x_j` and `k sum x_i` (C), all over E edges."""
+    """`[sum d_j x_j x_j' ; sum S_i x_i' ; k sum x_i x_i']` (3C, C), `sum d_j x_j`, `k sum x_i` (C), over E edges."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, indices: Tensor, edges: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -6,15 +6,18 @@ Axis letters: B clouds, N points, C or O channels, k neighbours.
 from types import ModuleType
 from typing import Any
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from crosspoint3d.ops import fallback_edges
+from crosspoint3d.ops import cpu_edges, fallback_edges
 
 
 def _kernels(values: Tensor) -> ModuleType:
+    if values.device.type == "cpu" and values.dtype in (torch.float32, torch.float64):
+        return cpu_edges
     return fallback_edges
 
 
@@ -35,7 +38,7 @@ class _NeighbourSum(Function):
 class _EdgeMax(Function):
     @staticmethod
     def forward(ctx: Any, ab: Tensor, indices: Tensor, slope: float) -> Tensor:
-        out, winner = _kernels(ab).edge_max(ab, indices, slope)
+        out, winner = _kernels(ab).edge_max(ab, indices, slope, ctx.needs_input_grad[0])
         ctx.save_for_backward(out, winner, indices)
         ctx.slope = slope
         result: Tensor = out

@@ -32,24 +32,26 @@ def neighbour_sum_backward(gradient: Tensor, indices: Tensor) -> Tensor:
     return result.reshape(gradient.shape)
 
 
-def edge_max(ab: Tensor, indices: Tensor, slope: float) -> tuple[Tensor, Tensor]:
+def edge_max(ab: Tensor, indices: Tensor, slope: float, with_winner: bool = True) -> tuple[Tensor, Tensor]:
     """`leaky_relu(max_j a_j + b_i)` (B, N, O) of `[a | b]` (B, N, 2O), and which neighbour j was.
 
-    The latter is (B, N, O), from 0 to k - 1, the first of equal ones. It is found afterwards in the values' own type,
-    because comparing and selecting with bool and int64 tensors is several times slower on a CPU.
+    The latter is (B, N, O), from 0 to k - 1, the first of equal ones, and empty unless asked for. It is found
+    afterwards in the values' own type, because comparing and selecting with bool and int64 tensors is slow on a CPU.
     """
     a, b = ab.flatten(0, 1).chunk(2, dim=1)
     columns = _flat(indices).unbind(1)
     largest = a.index_select(0, columns[0])
     for column in columns[1:]:
         torch.maximum(largest, a.index_select(0, column), out=largest)
+    out = torch.nn.functional.leaky_relu(largest + b, slope)
+    shape = (*indices.shape[:2], -1)
+    if not with_winner:
+        return out.reshape(shape), out.new_empty(0, dtype=torch.uint8)
     from_end = torch.ones_like(largest, dtype=torch.promote_types(largest.dtype, torch.float32))
     for left, column in zip(range(len(columns), 0, -1), columns, strict=True):
         equal = a.index_select(0, column).eq(largest).to(from_end.dtype).mul_(left)
         torch.maximum(from_end, equal, out=from_end)
     winner = (len(columns) - from_end).to(torch.uint8 if len(columns) <= 256 else torch.int32)
-    out = torch.nn.functional.leaky_relu(largest + b, slope)
-    shape = (*indices.shape[:2], -1)
     return out.reshape(shape), winner.reshape(shape)
 
 

@@ -68,26 +68,26 @@ def knn(points: Tensor, k: int) -> Tensor:
     result = torch.empty((clouds, count, k), dtype=torch.int64, device=x.device)
     block = CPU_BLOCK if x.device.type == "cpu" else DEVICE_BLOCK
     together, rows = max(1, block // count**2), max(1, min(count, block // count))
-    with torch.autocast(x.device.type, enabled=False):
-        if channels > 3:
-            x = x - x.mean(1, keepdim=True)
-            leaders = _representatives(x)
-            squares = x.square().sum(2)
-        for b in range(0, clouds, together):
-            cloud = x[b : b + together]
-            for r in range(0, count, rows):
-                part = cloud[:, r : r + rows]
-                if channels <= 3:
-                    distance = _differences(part, cloud)
-                else:
-                    distance = torch.baddbmm(squares[b : b + together, None], part, cloud.mT, alpha=-2)
-                    if leaders is not None:
-                        leader = leaders[b : b + together]
-                        distance = distance.gather(2, leader[:, None].expand_as(distance))
-                        same = leader[:, r : r + rows, None] == leader[:, None]
-                        distance.masked_fill_(same, torch.finfo(distance.dtype).min)
-                distance.diagonal(r, 1, 2).fill_(-torch.inf)
-                result[b : b + together, r : r + rows] = _select(distance, k)
+    if channels > 3:
+        x = x - x.mean(1, keepdim=True)
+        leaders = _representatives(x)
+        squares = x.square().sum(2)
+    for b in range(0, clouds, together):
+        cloud = x[b : b + together]
+        for r in range(0, count, rows):
+            part = cloud[:, r : r + rows]
+            if channels <= 3:
+                distance = _differences(part, cloud)
+            else:
+                distance = torch.baddbmm(squares[b : b + together, None], part, cloud.mT, alpha=-2)
+                if leaders is not None:
+                    leader = leaders[b : b + together]
+                    distance = distance.gather(2, leader[:, None].expand_as(distance))
+                    same = leader[:, r : r + rows, None] == leader[:, None]
+                    distance.masked_fill_(same, torch.finfo(distance.dtype).min)
+            distance.nan_to_num_(nan=torch.inf, posinf=torch.inf)
+            distance.diagonal(r, 1, 2).fill_(-torch.inf)
+            result[b : b + together, r : r + rows] = _select(distance, k)
     return result
 
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from crosspoint3d.ops import fallback_knn
+from crosspoint3d.ops import cpu_knn, fallback_knn
 
 
 @torch.no_grad()
@@ -31,4 +31,7 @@ def knn(points: Float[Tensor, "B N C"], k: int) -> Int64[Tensor, "B N k"]:
     count = points.shape[1]
     if not 1 <= k <= count:
         raise ValueError(f"knn: k={k} must be between 1 and the clouds' {count} points")
-    return fallback_knn.knn(points, k)
+    with torch.autocast(points.device.type, enabled=False):
+        if points.device.type == "cpu" and points.dtype != torch.float64:
+            return cpu_knn.knn(points.detach(), k)
+        return fallback_knn.knn(points, k)
