@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from crosspoint3d.ops import knn, reference
+from crosspoint3d.ops import cpu_knn, fallback_knn, knn, reference
 
 
 def brute_force(points: Tensor, k: int) -> list[list[list[int]]]:
@@ -92,3 +92,78 @@ def test_no_clouds_give_no_neighbours() -> None:
 def test_impossible_k_is_named(count: int, k: int) -> None:
     with pytest.raises(ValueError, match=rf"k={k} must be between 1 and the clouds' {count} points"):
         knn(torch.zeros(1, count, 3), k)
+
+
+def torch_and_compiled(points: Tensor, k: int) -> list[Tensor]:
+    return [knn(points, k), fallback_knn.knn(points, k)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    clouds=st.integers(1, 4),
+    count=st.integers(1, 300),
+    channels=st.sampled_from([1, 2, 3, 4, 10, 64]),
+    kept=st.floats(0.05, 1.0),
+    seed=st.integers(0, 2**16),
+    data=st.data(),
+)
+def test_every_neighbour_is_as_near_as_the_true_one(
+    clouds: int, count: int, channels: int, kept: float, seed: int, data: st.DataObject
+) -> None:
+    """With copies of the first point, as augmentation makes them."""
+    k = data.draw(st.integers(1, min(count, 64)))
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.randn(clouds, count, channels, generator=generator)
+    dropped = torch.rand(clouds, count, 1, generator=generator) > kept
+    points = torch.where(dropped, points[:, :1], points)
+    exact = points.double()
+    distance = (exact[:, :, None] - exact[:, None]).square().sum(3)
+    wanted = distance.gather(2, reference.ordered_knn(exact, k))
+    for indices in torch_and_compiled(points, k):
+        assert torch.equal(indices[:, :, 0], torch.arange(count).expand(clouds, -1))
+        assert all(len(set(row)) == k for cloud in indices.tolist() for row in cloud)
+        torch.testing.assert_close(distance.gather(2, indices), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_blocks_and_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = torch.randn(5, 90, 7, generator=torch.Generator().manual_seed(0))
+    points[2, 30:50] = points[2, :1]
+    expected = knn(points, 11)
+    before = torch.get_num_threads()
+    for block, threads in ((1, 1), (1000, 3), (2 * 90**2, 2)):
+        monkeypatch.setattr(cpu_knn, "BLOCK", block)
+        torch.set_num_threads(threads)
+        result = knn(points, 11)
+        torch.set_num_threads(before)
+        assert torch.equal(result, expected)
+
+
+def test_a_long_list_of_candidates_is_still_in_order() -> None:
+    """Most points of one group nearest of all: the bound lets hundreds through."""
+    count = 2048
+    points = torch.randn(1, count, 3, generator=torch.Generator().manual_seed(0))
+    near = torch.arange(count) % 128 < 40
+    points[0, near] = points[0, near] * 1e-3
+    assert torch.equal(knn(points, 20), reference.ordered_knn(points, 20))
+
+
+@pytest.mark.parametrize("channels", [3, 16])
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+def test_values_that_are_not_finite_give_valid_neighbours(bad: float, channels: int) -> None:
+    points = torch.randn(2, 150, channels, generator=torch.Generator().manual_seed(0))
+    points[0, 3, 1] = bad
+    points[0, 9, :] = bad
+    for indices in torch_and_compiled(points, 20):
+        assert indices.min() >= 0 and indices.max() < 150
+        assert torch.equal(indices[:, :, 0], torch.arange(150).expand(2, -1))
+        assert all(len(set(row)) == 20 for cloud in indices.tolist() for row in cloud)
+        assert torch.equal(indices[1], knn(points[1:], 20)[0])
+    if channels == 3:
+        assert not {3, 9} & set(knn(points, 20)[0, 10:].flatten().tolist())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
+def test_memory_layout_does_not_matter(dtype: torch.dtype) -> None:
+    points = torch.randn(6, 2, 50, generator=torch.Generator().manual_seed(0)).to(dtype).permute(1, 2, 0)
+    assert not points.is_contiguous()
+    assert torch.equal(knn(points, 7), knn(points.contiguous(), 7))

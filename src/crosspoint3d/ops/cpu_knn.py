@@ -16,8 +16,9 @@ from torch import Tensor
 
 from crosspoint3d.ops.threads import in_parallel
 
-BLOCK = 2**20  # products held at once: 4 MB
-GROUPS = 16  # for every five neighbours
+BLOCK = 2**21  # products held at once: 8 MB
+HASHED = 8  # channels, about, that copies are found by before all are compared
+GROUPS = 32  # for every five neighbours
 MOST_RANKED = 128  # a longer list is sorted the usual way
 INF = np.float32(np.inf)
 compiled = njit(cache=True, nogil=True, error_model="numpy")
@@ -41,7 +42,7 @@ def _find_copies(points, start, stop, different, copies, counts):
         found = 0
         for i in range(count):
             code = np.uint64(0)
-            for c in range(channels):
+            for c in range(0, channels, max(1, channels // HASHED)):
                 code = (code ^ np.uint64(bits[i, c])) * np.uint64(0x9E3779B97F4A7C15)
                 code ^= code >> np.uint64(29)
             slot = np.int64(code & np.uint64(size - 1))

@@ -16,6 +16,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from crosspoint3d.ops.across import sum_across
+from crosspoint3d.ops.checks import check_finite, check_graph
+from crosspoint3d.ops.eager import eager
 from crosspoint3d.ops.edge_statistics import edge_statistics
 from crosspoint3d.ops.edges import edge_max
 
@@ -44,6 +46,7 @@ class EdgeConv(nn.Module):
         self.synchronised = False
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
 
+    @eager
     def forward(self, points: Float[Tensor, "B N C"], indices: Int64[Tensor, "B N k"]) -> Float[Tensor, "B N O"]:
         """Features of every point from those of its neighbours.
 
@@ -52,16 +55,20 @@ class EdgeConv(nn.Module):
             indices: neighbours (B, N, k) as `knn` gives them, each below N.
 
         Raises:
-            ValueError: in training mode there is a single edge, of which no variance can be taken.
+            ValueError: the indices are not of these points, or in training mode there is a single edge, of which no
+                variance can be taken.
         """
         return edge_max(self.split(points, indices), indices, self.slope)
 
+    @eager
     def split(self, points: Float[Tensor, "B N C"], indices: Int64[Tensor, "B N k"]) -> Float[Tensor, "B N O2"]:
         """`[a | b]` (B, N, 2O) with `a_j + b_i` the edge (i, j) after BatchNorm; its running statistics move.
 
         Raises:
-            ValueError: in training mode there is a single edge, of which no variance can be taken.
+            ValueError: as for `forward`.
         """
+        check_graph("EdgeConv", points, indices)
+        check_finite("EdgeConv", points)
         with torch.autocast(points.device.type, enabled=False):
             x = points.to(self.weight.dtype)
             # Differences do not see a shift of all points; without it they keep more digits.

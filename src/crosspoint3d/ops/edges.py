@@ -13,6 +13,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from crosspoint3d.ops import cpu_edges, fallback_edges
+from crosspoint3d.ops.eager import eager
 
 
 def _kernels(values: Tensor) -> ModuleType:
@@ -50,12 +51,14 @@ class _EdgeMax(Function):
         return _kernels(gradient).edge_max_backward(gradient, *ctx.saved_tensors, ctx.slope), None, None
 
 
+@eager
 def neighbour_sum(values: Float[Tensor, "B N C"], indices: Int64[Tensor, "B N k"]) -> Float[Tensor, "B N C"]:
     """Sum of the values of every point's neighbours."""
     total: Tensor = _NeighbourSum.apply(values, indices)  # type: ignore[no-untyped-call]
     return total
 
 
+@eager
 def edge_max(ab: Float[Tensor, "B N O2"], indices: Int64[Tensor, "B N k"], slope: float) -> Float[Tensor, "B N O"]:
     """`leaky_relu(max over j of a_j + b_i)` for `[a | b]` side by side.
 

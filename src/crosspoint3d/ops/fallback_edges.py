@@ -44,7 +44,7 @@ def edge_max(ab: Tensor, indices: Tensor, slope: float, with_winner: bool = True
     for column in columns[1:]:
         torch.maximum(largest, a.index_select(0, column), out=largest)
     out = torch.nn.functional.leaky_relu(largest + b, slope)
-    shape = (*indices.shape[:2], -1)
+    shape = (*indices.shape[:2], out.shape[1])
     if not with_winner:
         return out.reshape(shape), out.new_empty(0, dtype=torch.uint8)
     from_end = torch.ones_like(largest, dtype=torch.promote_types(largest.dtype, torch.float32))

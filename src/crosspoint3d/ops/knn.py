@@ -8,15 +8,19 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from crosspoint3d.ops import cpu_knn, fallback_knn
+from crosspoint3d.ops.checks import check_finite
+from crosspoint3d.ops.eager import eager
 
 
+@eager
 @torch.no_grad()
 def knn(points: Float[Tensor, "B N C"], k: int) -> Int64[Tensor, "B N k"]:
     """The k nearest points of every point: itself first, then by distance, ties by lower index.
 
     Up to 3 channels the distances are sums of squared differences. Beyond, they come from one matrix product of the
     centred cloud, in which exact copies of a point are still recognised as equally far from everything (point dropping
-    makes most of a cloud copies of one point). Half precision is widened to float32. No gradient.
+    makes most of a cloud copies of one point). Half precision is widened to float32.
+    A distance that is not a number counts as infinite. No gradient.
 
     Args:
         points: positions or features (B, N, C).
@@ -26,11 +30,12 @@ def knn(points: Float[Tensor, "B N C"], k: int) -> Int64[Tensor, "B N k"]:
         Indices (B, N, k) into the N points of the same cloud.
 
     Raises:
-        ValueError: k is below 1 or above N.
+        ValueError: k is below 1 or above N; in debug mode (`debug_checks`) also: a value is not finite.
     """
     count = points.shape[1]
     if not 1 <= k <= count:
         raise ValueError(f"knn: k={k} must be between 1 and the clouds' {count} points")
+    check_finite("knn", points)
     with torch.autocast(points.device.type, enabled=False):
         if points.device.type == "cpu" and points.dtype != torch.float64:
             return cpu_knn.knn(points.detach(), k)

@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from crosspoint3d.ops import cpu_pool, fallback_pool
 from crosspoint3d.ops.across import sum_across
+from crosspoint3d.ops.eager import eager
 
 
 def _kernels(y: Tensor) -> ModuleType:
@@ -90,6 +91,7 @@ class PooledLinear(nn.Module):
         self.mean = mean
         self.synchronised = False
 
+    @eager
     def forward(self, x: Float[Tensor, "B N C"]) -> Float[Tensor, "B E"]:
         """Features (B, E), or `[max ; mean]` (B, 2E), of clouds whose points have features (B, N, C).
 
@@ -101,7 +103,8 @@ class PooledLinear(nn.Module):
             centre, variance, points = self._statistics(y)
             inverse = (variance + self.norm.eps).rsqrt()
             norm = (points, self.synchronised) if self.training else None
-            largest, mean = _NormPool.apply(y, centre, inverse, self.norm.weight, self.norm.bias, self.slope, norm)  # type: ignore[no-untyped-call]
+            pooled = y, centre, inverse, self.norm.weight, self.norm.bias, self.slope, norm
+            largest, mean = _NormPool.apply(*pooled)  # type: ignore[no-untyped-call]
         result: Tensor = torch.cat([largest, mean], dim=1) if self.mean else largest
         return result
 
