@@ -104,5 +104,5 @@ def test_the_options_of_pretrain_are_a_decision() -> None:
         *("data", "out", "recipe", "weights", "encoder", "emb_dims", "width", "k", "image_encoder", "image_size"),
         *("projection_dims", "intra_weight", "cross_weight", "temperature", "points", "epochs", "max_steps"),
         *("batch_size", "optimizer", "lr", "weight_decay", "warmup", "grad_clip", "precision", "checkpoint_every"),
-        *("log_every", "workers", "device", "threads", "seed", "resume"),
+        *("log_every", "workers", "device", "threads", "seed", "resume", "chunk", "compile"),
     }

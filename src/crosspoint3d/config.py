@@ -60,8 +60,8 @@ class PretrainConfig:
     """Augmentations and default values: paper is the published set, default a milder one."""
     weights: tuple[float, ...] = ()
     """Share of each table in a batch, in the order of --data; empty means by size."""
-    encoder: Literal["dgcnn", "pointnet"] = "dgcnn"
-    """Point encoder."""
+    encoder: Literal["dgcnn", "pointnet", "dgcnn-partseg"] = "dgcnn"
+    """Point encoder; dgcnn-partseg is the trunk of the part segmentation network (published with k = 40)."""
     emb_dims: int = 1024
     """Width of the point encoder's last layer; DGCNN's features are twice as wide."""
     width: float = 1.0
@@ -88,6 +88,8 @@ class PretrainConfig:
     """Stop the schedule after this many steps; none means epochs decide."""
     batch_size: int = 32
     """Shapes a step."""
+    chunk: int = 0
+    """Shapes in the networks at once: less memory, each chunk with batch statistics of its own; 0 means the batch."""
     optimizer: Literal["adam", "adamw"] = "adamw"
     """Adam adds weight decay to the gradient, AdamW applies it to the weights."""
     lr: float = 1e-3
@@ -99,7 +101,9 @@ class PretrainConfig:
     grad_clip: float = 5.0
     """Largest gradient norm; 0 switches clipping off."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """bfloat16 runs the networks under autocast."""
+    """bfloat16 runs the networks under autocast; neighbours, edges and the loss stay float32."""
+    compile: bool = False
+    """Compile the image encoder with torch.compile: a slow start, faster steps; needs a C++ compiler."""
     checkpoint_every: int = 500
     """Steps between checkpoints."""
     log_every: int = 0
@@ -139,7 +143,7 @@ class EvaluateConfig:
     """What every evaluation needs."""
 
     encoder: str
-    """Run folder, encoder folder, or random:dgcnn / random:pointnet (untrained)."""
+    """Run folder, encoder folder, or random:dgcnn / random:pointnet / random:dgcnn-partseg (untrained)."""
     data: str
     """A table, clouds:TRAIN.h5,TEST.h5 or procedural:COUNT[:SEED]."""
     out: Path | None = None

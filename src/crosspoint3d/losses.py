@@ -10,6 +10,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from crosspoint3d.ops.nt_xent import streamed_nt_xent
+
+# Beyond, the float32 matrix (64 MiB here) and the four copies of it that autograd makes are what fills a small GPU.
+MOST_ROWS_AT_ONCE = 4096
+
 
 class CrossPointLoss(NamedTuple):
     """The objective and its two terms, each a scalar; the terms are before their weights."""
@@ -24,7 +29,8 @@ def nt_xent(a: Float[Tensor, "B D"], b: Float[Tensor, "B2 D2"], temperature: flo
 
     Row i of `a` and row i of `b` are each other's positive; the other 2B - 2 rows are an anchor's negatives:
     `-log(exp(s(a_i, b_i) / t) / sum over every row but a_i itself of exp(s(a_i, row) / t))`, s the cosine, averaged
-    over the 2B anchors. Computed in float32 whatever the inputs are, because bfloat16 cosines have two digits.
+    over the 2B anchors. Computed in float32 whatever the inputs are, because bfloat16 cosines have two digits; above
+    4,096 anchors block by block (`ops.nt_xent`), without the 2B x 2B matrix in memory.
 
     Args:
         a: raw projections (B, D); normalised here.
@@ -44,6 +50,8 @@ def nt_xent(a: Float[Tensor, "B D"], b: Float[Tensor, "B2 D2"], temperature: flo
     with torch.autocast(a.device.type, enabled=False):
         wide = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
         rows = F.normalize(torch.cat([a, b]).to(wide), dim=1)
+        if len(rows) > MOST_ROWS_AT_ONCE:
+            return streamed_nt_xent(rows, temperature)
         logits = rows @ rows.T / temperature
         itself = torch.eye(2 * batch, dtype=torch.bool, device=a.device)
         positive = torch.arange(2 * batch, device=a.device).roll(batch)

@@ -16,7 +16,9 @@ from crosspoint3d.config_file import load_yaml
 from crosspoint3d.models import load_encoder, load_image_encoder
 from crosspoint3d.training import checkpoint, metrics
 from crosspoint3d.training import pretrain as recipe
+from crosspoint3d.training import step as training_step
 from crosspoint3d.training.pretrain import pretrain
+from crosspoint3d.transforms import augment_points
 from tests.data.tables import example_row, example_table
 
 TINY: dict[str, Any] = {
@@ -78,18 +80,27 @@ def test_the_saved_config_repeats_the_run_bit_for_bit(data: Path, tmp_path: Path
     assert losses(tmp_path / "a") != losses(tmp_path / "c")
 
 
+def test_the_chunk_decides_the_result_so_a_resumed_run_keeps_it(data: Path, tmp_path: Path) -> None:
+    for chunk in (0, 2):
+        pretrain(config_for(data, tmp_path / f"{chunk}", max_steps=1, chunk=chunk))
+    assert losses(tmp_path / "0") != losses(tmp_path / "2")
+    with pytest.raises(UsageError, match="chunk was 2, now 4"):
+        pretrain(config_for(data, tmp_path / "2", max_steps=1, chunk=4, resume=True))
+
+
 def test_it_learns(data: Path, tmp_path: Path) -> None:
     pretrain(config_for(data, tmp_path / "run", max_steps=60))
     values = losses(tmp_path / "run")
     assert sum(values[-8:]) < 0.85 * sum(values[:8])
 
 
+@pytest.mark.parametrize("chunk", [0, 3])
 def test_an_interrupted_run_resumes_to_the_same_weights(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
-    whole = config_for(data, tmp_path / "whole", max_steps=9)
+    whole = config_for(data, tmp_path / "whole", max_steps=9, chunk=chunk)
     pretrain(whole)
-    step = recipe._step
+    step = recipe.train_step
 
     def interrupted(*arguments: Any) -> Any:
         if arguments[4] == 3:
@@ -97,7 +108,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
         return step(*arguments)
 
     broken = dataclasses.replace(whole, out=tmp_path / "broken")
-    monkeypatch.setattr(recipe, "_step", interrupted)
+    monkeypatch.setattr(recipe, "train_step", interrupted)
     stopped = pretrain(broken)
     monkeypatch.undo()
     assert (stopped.stopped, stopped.steps, stopped.exit_code) == (True, 4, 130)
@@ -135,13 +146,12 @@ def test_an_existing_run_folder_is_refused(data: Path, tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = recipe.augment_points
     calls = iter(range(100))
 
     def poisoned(points: Any, *rest: Any) -> Any:
-        return step(points, *rest) * (float("nan") if next(calls) >= 6 else 1.0)
+        return augment_points(points, *rest) * (float("nan") if next(calls) >= 3 else 1.0)
 
-    monkeypatch.setattr(recipe, "augment_points", poisoned)
+    monkeypatch.setattr(training_step, "augment_points", poisoned)
     config = config_for(data, tmp_path / "run", max_steps=8, checkpoint_every=2)
     with pytest.raises(RunError, match=r"step 4: loss nan.*state of step 2 is kept"):
         pretrain(config)
@@ -190,6 +200,9 @@ def test_one_term_alone_trains_what_it_needs(intra: float, cross: float, data: P
     ("change", "message"),
     [
         ({"batch_size": 1}, "--batch-size 1"),
+        ({"chunk": 1}, "--chunk 1: give 0 .* or 2 to --batch-size 4"),
+        ({"chunk": 5}, "--chunk 5: give 0 .* or 2 to --batch-size 4"),
+        ({"chunk": -2}, "--chunk -2"),
         ({"batch_size": 17}, "--batch-size 17 is more than the 16 shapes"),
         ({"points": 33}, "--points 33"),
         ({"k": 17}, "--k 17"),
@@ -236,14 +249,14 @@ def test_logging_every_few_steps(data: Path, tmp_path: Path) -> None:
 def test_a_run_that_stopped_before_its_first_line_goes_on(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = recipe._step
+    step = recipe.train_step
 
     def interrupted(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         return step(*arguments)
 
     config = config_for(data, tmp_path / "run", max_steps=3, log_every=2)
-    monkeypatch.setattr(recipe, "_step", interrupted)
+    monkeypatch.setattr(recipe, "train_step", interrupted)
     assert pretrain(config).steps == 1
     monkeypatch.undo()
     pretrain(dataclasses.replace(config, resume=True))

@@ -107,12 +107,28 @@ def test_subsample_refuses_what_a_cloud_does_not_have(count: int, clouds: Tensor
         transforms.subsample(clouds, count, seeded())
 
 
-def test_paper_recipe_is_the_published_steps_in_order(clouds: Tensor) -> None:
+RECIPES: dict[str, tuple[tuple[float, float], float, float]] = {
+    "default": ((0.8, 1.25), 0.2, 0.5),
+    "paper": ((0.5, 2.0), 0.5, 0.875),
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_a_recipe_is_its_published_steps_in_order(recipe: str, kind: torch.dtype) -> None:
+    clouds = torch.randn(7, 90, 3, dtype=kind, generator=seeded(5)).mul(torch.tensor([1, 2, 0.5], dtype=kind)).add(3)
+    factors, shift, ratio = RECIPES[recipe]
     generator = seeded(3)
-    steps = transforms.scale(transforms.normalise(clouds), 0.5, 2.0, generator)
-    steps = transforms.translate(transforms.rotate_y(steps, generator), 0.5, generator)
-    steps = transforms.drop(transforms.jitter(steps, 0.01, 0.05, generator), 0.875, generator)
-    assert torch.equal(transforms.augment_points(clouds, "paper", seeded(3)), steps)
+    steps = transforms.scale(transforms.normalise(clouds), *factors, generator)
+    steps = transforms.translate(transforms.rotate_y(steps, generator), shift, generator)
+    steps = transforms.drop(transforms.jitter(steps, 0.01, 0.05, generator), ratio, generator)
+    together = transforms.augment_points(clouds, recipe, seeded(3))  # type: ignore[arg-type]
+    torch.testing.assert_close(together, steps, rtol=0, atol=3e-6 if kind == torch.float32 else 1e-14)
+    assert together.dtype == kind
+
+
+def test_a_cloud_of_one_place_stays_finite() -> None:
+    assert transforms.augment_points(torch.full((3, 8, 3), 2.0), "default", seeded()).isfinite().all()
 
 
 def test_unknown_recipe(clouds: Tensor) -> None:

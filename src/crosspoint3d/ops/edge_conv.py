@@ -82,10 +82,10 @@ class EdgeConv(nn.Module):
             return F.linear(x, weight, torch.cat([torch.zeros_like(shift), shift]))
 
     def _middle(self, x: Tensor) -> Tensor:
-        total, count = x.sum((0, 1)), x.new_tensor(x.shape[0] * x.shape[1])
+        total, count = x.sum((0, 1)), x.shape[0] * x.shape[1]
         if self.synchronised:
-            total, count = sum_across(total), sum_across(count)
-        return total / count.clamp_min(1)
+            total, count = sum_across(total), int(sum_across(torch.tensor(count, device=x.device)))
+        return total / max(count, 1)
 
     def _statistics(self, x: Tensor, indices: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (less the offset) and variance for BatchNorm; in training the batch's, and the running ones move."""

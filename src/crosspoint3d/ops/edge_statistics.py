@@ -26,7 +26,8 @@ class _Moments(Function):
     def forward(ctx: Any, x: Tensor, indices: Tensor, edges: float) -> tuple[Tensor, Tensor, Tensor]:
         rows = x.flatten(0, 1)
         flat = indices + torch.arange(len(x), device=x.device)[:, None, None] * x.shape[1]
-        uses = torch.bincount(flat.flatten(), minlength=len(rows)).to(x.dtype)[:, None] / edges
+        ones = rows.new_ones(1).expand(flat.numel())
+        uses = rows.new_zeros(len(rows)).scatter_add_(0, flat.flatten(), ones)[:, None] / edges
         around = neighbour_sum(x, indices).flatten(0, 1) / edges
         used = uses * rows
         points = edges / indices.shape[2]

@@ -9,22 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from crosspoint3d import runtime
 from crosspoint3d.config import MOST_POINTS_BY_DEFAULT, PretrainConfig, RunError
-from crosspoint3d.data.pairs import DrawOrder, Pairs, load_pairs
+from crosspoint3d.data.pairs import DrawOrder, load_pairs
 from crosspoint3d.data.table import ShapeTable
-from crosspoint3d.losses import CrossPointLoss, crosspoint_loss
-from crosspoint3d.models.crosspoint import CrossPoint, build_crosspoint
+from crosspoint3d.losses import CrossPointLoss
+from crosspoint3d.models.crosspoint import CrossPoint
 from crosspoint3d.models.tower import save_tower
 from crosspoint3d.training import checkpoint, metrics
 from crosspoint3d.training.held_out import held_out_retrieval
 from crosspoint3d.training.run_folder import SUMMARY, finished_steps, open_run
 from crosspoint3d.training.schedule import learning_rate
-from crosspoint3d.training.setup import build_optimizer, draw_order, validate
-from crosspoint3d.transforms import augment_images, augment_points, subsample
+from crosspoint3d.training.setup import build_model, build_optimizer, draw_order, validate
+from crosspoint3d.training.step import Outcome, train_step
 
 
 @dataclass(frozen=True)
@@ -86,14 +85,13 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     order = draw_order(config, tables)
     total = min(config.epochs * order.steps, config.max_steps or math.inf)
 
-    model = build_crosspoint(config).to(device)
+    model = build_model(config, device)
     optimizer = build_optimizer(config, model)
     start = open_run(config)
     if start:
         checkpoint.load_checkpoint(config.out, model, optimizer, order.fingerprint())
     else:
         checkpoint.save_checkpoint(config.out, model, optimizer, 0, order.fingerprint())
-
     result = _loop(config, model, optimizer, tables, order, start, int(total), device)
     if not result.stopped:
         _save(config, model, tables)
@@ -119,18 +117,20 @@ def _loop(
     loss_value = next((row["loss"] for row in reversed(metrics.read(config.out))), math.nan)
     batches = load_pairs(tables, order.from_step(start, total), workers=config.workers, pin=device.type == "cuda")
     bar = tqdm(total=total, initial=start, unit="step", desc="pretrain", disable=None)
-    model.train()
     with runtime.stop_requests() as stop, closing(bar):
-        for batch in batches:
+        batch = next(batches, None)
+        while batch is not None:
             lr = learning_rate(step, total, peak=config.lr, warmup=config.warmup)
-            loss = _step(config, model, optimizer, batch, step, lr, device)
+            outcome = train_step(config, model, optimizer, batch, step, lr)
             step += 1
+            batch = next(batches, None)  # read while the device works
+            _require_finite(config, step, outcome, lr)
             if step % log_every == 0 or step == total:
                 now = time.monotonic()
-                loss_value = loss.total.item()
+                loss_value = outcome.loss.total.item()
                 speed = config.batch_size * (step - logged_step) / (now - logged)
                 logged, logged_step = now, step
-                metrics.append(config.out, _row(step, order.steps, loss, lr, speed))
+                metrics.append(config.out, _row(step, order.steps, outcome.loss, lr, speed))
                 bar.set_postfix(loss=f"{loss_value:.3f}", pairs_per_s=f"{speed:.1f}", refresh=False)
             bar.update()
             if stop.is_set() or step % config.checkpoint_every == 0 or step == total:
@@ -142,49 +142,16 @@ def _loop(
     return PretrainResult(str(config.out), step, total, loss_value, seconds, speed, stopped=step < total)
 
 
-def _step(
-    config: PretrainConfig,
-    model: CrossPoint,
-    optimizer: torch.optim.Optimizer,
-    batch: Pairs,
-    step: int,
-    lr: float,
-    device: torch.device,
-) -> CrossPointLoss:
-    """One update: both augmented clouds as one batch of 2B, and one augmented picture of each shape."""
-    generator = runtime.generator_for(config.seed, step, device=device)
-    points = batch.points.to(device, non_blocking=True)
-    images = batch.images.to(device, non_blocking=True)
-    clouds = torch.cat([_augmented(points, config, generator) for _ in range(2)])
-    pictures = augment_images(images, config.image_size, config.recipe, generator) if config.cross_weight else None
-    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-        cloud_1, cloud_2, image = model(clouds, pictures)
-    loss = crosspoint_loss(
-        cloud_1,
-        cloud_2,
-        image,
-        temperature=config.temperature,
-        intra_weight=config.intra_weight,
-        cross_weight=config.cross_weight,
-    )
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss.total)
-    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip or math.inf)
-    if not torch.isfinite(loss.total) or not torch.isfinite(norm):
+def _require_finite(config: PretrainConfig, step: int, outcome: Outcome, lr: float) -> None:
+    """Wait for a step's outcome and refuse one that ruined the weights."""
+    loss, norm = torch.stack([outcome.loss.total, outcome.gradient_norm.to(outcome.loss.total.dtype)]).tolist()
+    if not math.isfinite(loss) or not math.isfinite(norm):
         kept = checkpoint.checkpoint_step(config.out)
         raise RunError(
-            f"step {step + 1}: loss {loss.total.item()}, gradient norm {norm.item()}, learning rate {lr:.2g}. "
+            f"step {step}: loss {loss}, gradient norm {norm}, learning rate {lr:.2g}. "
             f"The state of step {kept} is kept in {config.out / checkpoint.FILE}; "
             f"start a new run with a lower --lr, or with --grad-clip"
         )
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    optimizer.step()
-    return loss
-
-
-def _augmented(points: Tensor, config: PretrainConfig, generator: torch.Generator) -> Tensor:
-    return augment_points(subsample(points, config.points, generator), config.recipe, generator)
 
 
 def _row(step: int, steps_per_epoch: int, loss: CrossPointLoss, lr: float, speed: float) -> dict[str, Any]:

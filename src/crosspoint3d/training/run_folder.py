@@ -12,8 +12,8 @@ from crosspoint3d.training import checkpoint, metrics
 
 CONFIG = "config.yaml"
 SUMMARY = "summary.json"
-# What a resumed run may change. Another device draws other augmentations, other threads round differently.
-_FREE = {"resume", "device", "workers", "threads", "log_every", "checkpoint_every", "out"}
+# What a resumed run may change. Another device draws other augmentations; threads and a compiler round differently.
+_FREE = {"resume", "device", "workers", "threads", "log_every", "checkpoint_every", "compile", "out"}
 
 
 def open_run(config: PretrainConfig) -> int:

@@ -7,12 +7,56 @@ from crosspoint3d.config import PretrainConfig, UsageError
 from crosspoint3d.config_file import require_at_least
 from crosspoint3d.data.pairs import DrawOrder
 from crosspoint3d.data.table import ShapeTable
+from crosspoint3d.models.crosspoint import CrossPoint, build_crosspoint
+from crosspoint3d.models.tower import Tower
+from crosspoint3d.training.grad_cache import chunk_sizes
+
+
+def build_model(config: PretrainConfig, device: torch.device) -> CrossPoint:
+    """The model of a config on a device, ready to train; `config.compile` compiles its image encoder.
+
+    Raises:
+        UsageError: the image encoder's name is unknown, or it cannot be compiled here.
+    """
+    model = build_crosspoint(config).to(device).train()
+    if config.compile and config.cross_weight:
+        _compile_images(config, model.image_tower, device)
+    return model
+
+
+def _compile_images(config: PretrainConfig, tower: Tower, device: torch.device) -> None:
+    """Compile the encoder in place, so that its keys stay, and try it on a batch as it will come."""
+    encoder = tower.encoder
+    buffers = [buffer.clone() for buffer in encoder.buffers()]
+    size = chunk_sizes(config.batch_size, config.chunk)[0]
+    pictures = torch.zeros(size, 3, config.image_size, config.image_size, device=device)
+    if device.type == "cuda":
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
+    try:
+        encoder.compile()
+        with torch.random.fork_rng(devices=[]):
+            with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+                features = encoder(pictures)
+            torch.autograd.backward(features.sum())
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(
+            f"--compile: torch.compile failed on {config.image_encoder} ({type(error).__name__}: {reason}); "
+            "install a C++ compiler (and Python's headers), or leave --compile out"
+        ) from error
+    encoder.zero_grad(set_to_none=True)
+    with torch.no_grad():
+        for buffer, before in zip(encoder.buffers(), buffers, strict=True):
+            buffer.copy_(before)
 
 
 def build_optimizer(config: PretrainConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """Adam (decay added to the gradient, as published) or AdamW over all weights."""
+    """Adam (decay added to the gradient, as published) or AdamW over all weights, as one kernel where there is one."""
     optimizer = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return optimizer(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    fused = next(model.parameters()).device.type in ("cpu", "cuda")
+    return optimizer(model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=fused or None)
 
 
 def draw_order(config: PretrainConfig, tables: list[ShapeTable]) -> DrawOrder:
@@ -60,6 +104,8 @@ def validate(config: PretrainConfig) -> None:
     }
     least |= dict.fromkeys(("grad_clip", "weight_decay", "warmup", "workers", "threads", "seed", "log_every"), 0)
     require_at_least(config, least | {"max_steps": 1})
+    if config.chunk and not 2 <= config.chunk <= config.batch_size:
+        raise UsageError(f"--chunk {config.chunk}: give 0 (the whole batch) or 2 to --batch-size {config.batch_size}")
     for name in ("temperature", "lr", "width", "checkpoint_every"):
         if not getattr(config, name) > 0:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: must be above 0")

@@ -32,13 +32,20 @@ def resize(images: UInt8[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 S 
 
 def normalise(images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
     """Subtract ImageNet's channel means and divide by its standard deviations."""
-    mean = images.new_tensor(IMAGENET_MEAN)[:, None, None]
-    return (images - mean) / images.new_tensor(IMAGENET_STD)[:, None, None]
+    # By numbers, not tensors: a constant that is copied to a GPU makes the host wait for everything before it.
+    channels = zip(images.unbind(1), IMAGENET_MEAN, IMAGENET_STD, strict=True)
+    return torch.stack([(channel - mean).div_(std) for channel, mean, std in channels], dim=1)
 
 
 def to_input(images: UInt8[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 S S"]:
     """What an image encoder sees in an evaluation: resized and normalised, nothing random."""
     return normalise(resize(images, size))
+
+
+def _luminance(images: Tensor) -> Tensor:
+    """Brightness (B, 1, H, W) as the eye weighs the colours."""
+    red, green, blue = images.chunk(3, dim=1)
+    return (red * LUMINANCE[0]).add_(green, alpha=LUMINANCE[1]).add_(blue, alpha=LUMINANCE[2])
 
 
 def colour_jitter(images: Float[Tensor, "B 3 H W"], strength: float, generator: Generator) -> Float[Tensor, "B 3 H W"]:
@@ -48,14 +55,11 @@ def colour_jitter(images: Float[Tensor, "B 3 H W"], strength: float, generator: 
     luminance, saturation with the luminance of each pixel. Values stay in [0, 1]. (The published code draws the order
     anew for every picture; here it is fixed.)
     """
-    unit = torch.rand((3, len(images), 1, 1, 1), device=images.device, generator=generator)
-    brightness, contrast, saturation = (1 - strength + 2 * strength * unit).to(images.dtype).unbind(0)
-    weights = images.new_tensor(LUMINANCE)[:, None, None]
-    images = (images * brightness).clamp(0, 1)
-    grey = (images * weights).sum(1, keepdim=True).mean((2, 3), keepdim=True)
-    images = torch.lerp(grey.expand_as(images), images, contrast).clamp(0, 1)
-    grey = (images * weights).sum(1, keepdim=True)
-    return torch.lerp(grey.expand_as(images), images, saturation).clamp(0, 1)
+    factors = torch.empty((3, len(images), 1, 1, 1), dtype=images.dtype, device=images.device)
+    brightness, contrast, saturation = factors.uniform_(1 - strength, 1 + strength, generator=generator).unbind(0)
+    images = (images * brightness).clamp_(0, 1)
+    images = torch.lerp(_luminance(images).mean((2, 3), keepdim=True), images, contrast).clamp_(0, 1)
+    return torch.lerp(_luminance(images), images, saturation).clamp_(0, 1)
 
 
 def flip(images: Float[Tensor, "B 3 H W"], generator: Generator) -> Float[Tensor, "B 3 H W"]:
@@ -67,8 +71,7 @@ def flip(images: Float[Tensor, "B 3 H W"], generator: Generator) -> Float[Tensor
 def grey(images: Float[Tensor, "B 3 H W"], probability: float, generator: Generator) -> Float[Tensor, "B 3 H W"]:
     """Take the colour out of each picture with a given probability (a cloud has none to agree with)."""
     chosen = torch.rand((len(images), 1, 1, 1), device=images.device, generator=generator) < probability
-    luminance = (images * images.new_tensor(LUMINANCE)[:, None, None]).sum(1, keepdim=True)
-    return torch.where(chosen, luminance.expand_as(images), images)
+    return torch.where(chosen, _luminance(images), images)
 
 
 def crop(images: Float[Tensor, "B 3 S S"], smallest: float, generator: Generator) -> Float[Tensor, "B 3 S S"]:
@@ -80,7 +83,7 @@ def crop(images: Float[Tensor, "B 3 S S"], smallest: float, generator: Generator
     window = torch.stack([side, zero, shift[0], zero, side, shift[1]], dim=1).reshape(-1, 2, 3)
     grid = F.affine_grid(window.to(images.dtype), list(images.shape), align_corners=False)
     edge = 1 - 1 / images.shape[3]  # the outermost pixels' centres; MPS knows no padding_mode="border"
-    return F.grid_sample(images, grid.clamp(-edge, edge), align_corners=False)
+    return F.grid_sample(images, grid.clamp_(-edge, edge), align_corners=False)
 
 
 def augment_images(

@@ -12,15 +12,20 @@ from torch import Generator, Tensor
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, like: Tensor, generator: Generator) -> Tensor:
-    unit = torch.rand(shape, dtype=like.dtype, device=like.device, generator=generator)
-    return low + (high - low) * unit
+    return torch.empty(shape, dtype=like.dtype, device=like.device).uniform_(low, high, generator=generator)
+
+
+def _centre(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Clouds about their means, and their radii (B, 1), 1 where a cloud is one place."""
+    centred = points - points.mean(1, keepdim=True)
+    radius = torch.linalg.vector_norm(centred, dim=2).amax(1)[:, None]
+    return centred, radius.masked_fill(radius == 0, 1)
 
 
 def normalise(points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B N 3"]:
     """Centre every cloud on its mean and divide it by its largest radius (a cloud of one place stays at 0)."""
-    centred = points - points.mean(1, keepdim=True)
-    radius = torch.linalg.vector_norm(centred, dim=2).amax(1)[:, None, None]
-    return centred / torch.where(radius > 0, radius, torch.ones_like(radius))
+    centred, radius = _centre(points)
+    return centred / radius[:, :, None]
 
 
 def scale(points: Float[Tensor, "B N 3"], low: float, high: float, generator: Generator) -> Float[Tensor, "B N 3"]:
@@ -39,13 +44,13 @@ def rotate_y(points: Float[Tensor, "B N 3"], generator: Generator) -> Float[Tens
 def translate(points: Float[Tensor, "B N 3"], fraction: float, generator: Generator) -> Float[Tensor, "B N 3"]:
     """Shift every cloud along each axis by U(-fraction, fraction) of its extent (largest less smallest) there."""
     extent = points.amax(1, keepdim=True) - points.amin(1, keepdim=True)
-    return points + extent * _uniform((len(points), 1, 3), -fraction, fraction, points, generator)
+    return torch.addcmul(points, extent, _uniform((len(points), 1, 3), -fraction, fraction, points, generator))
 
 
 def jitter(points: Float[Tensor, "B N 3"], sigma: float, clip: float, generator: Generator) -> Float[Tensor, "B N 3"]:
     """Move every point by normal noise of standard deviation `sigma`, each coordinate clipped at +-`clip`."""
-    noise = torch.randn(points.shape, dtype=points.dtype, device=points.device, generator=generator)
-    return points + (sigma * noise).clamp(-clip, clip)
+    noise = torch.empty_like(points).normal_(0, sigma, generator=generator)
+    return noise.clamp_(-clip, clip).add_(points)
 
 
 def drop(points: Float[Tensor, "B N 3"], max_ratio: float, generator: Generator) -> Float[Tensor, "B N 3"]:
@@ -98,6 +103,15 @@ def augment_points(
         factors, shift, ratio = (0.8, 1.25), 0.2, 0.5
     else:
         raise ValueError(f"augment_points: recipe={recipe!r} must be 'default' or 'paper'")
-    points = scale(normalise(points), *factors, generator)
-    points = translate(rotate_y(points, generator), shift, generator)
-    return drop(jitter(points, 0.01, 0.05, generator), ratio, generator)
+    placed = translate(_upright(points, *factors, generator), shift, generator)
+    return drop(jitter(placed, 0.01, 0.05, generator), ratio, generator)
+
+
+def _upright(points: Tensor, low: float, high: float, generator: Generator) -> Tensor:
+    """`rotate_y(scale(normalise(points), low, high))` as one matrix a cloud."""
+    centred, radius = _centre(points)
+    gain = _uniform((len(points), 1), low, high, points, generator) / radius
+    angle = _uniform((len(points), 1), 0.0, 2 * math.pi, points, generator)
+    cos, sin, zero = gain * angle.cos(), gain * angle.sin(), torch.zeros_like(gain)
+    matrix = torch.cat([cos, zero, -sin, zero, gain, zero, sin, zero, cos], dim=1).reshape(-1, 3, 3)
+    return centred @ matrix

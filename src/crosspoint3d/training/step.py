@@ -1,0 +1,96 @@
+"""One update of CrossPoint: views of every shape, both towers, the loss, its gradient, the optimizer."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import accumulate
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor
+
+from crosspoint3d.config import PretrainConfig
+from crosspoint3d.data.pairs import Pairs
+from crosspoint3d.losses import CrossPointLoss, crosspoint_loss
+from crosspoint3d.models.crosspoint import CrossPoint, Projections
+from crosspoint3d.runtime import generator_for
+from crosspoint3d.training.grad_cache import cached_backward, chunk_sizes
+from crosspoint3d.transforms import augment_images, augment_points, subsample
+
+
+class Outcome(NamedTuple):
+    """What a step measured, on its device; nothing waits for it until a value is asked for."""
+
+    loss: CrossPointLoss
+    gradient_norm: Float[Tensor, ""]
+
+
+def train_step(
+    config: PretrainConfig, model: CrossPoint, optimizer: torch.optim.Optimizer, batch: Pairs, step: int, lr: float
+) -> Outcome:
+    """One update, on the model's device, with `config.chunk` shapes in the networks at once.
+
+    Every random number is a function of `config.seed`, `step` and the chunk's number.
+    """
+    device = next(model.parameters()).device
+    points = batch.points.to(device, non_blocking=True)
+    images = batch.images.to(device, non_blocking=True) if config.cross_weight else None
+    sizes = chunk_sizes(len(points), config.chunk)
+    ends = list(accumulate(sizes))
+
+    def forward(number: int) -> Projections:
+        chunk = slice(ends[number] - sizes[number], ends[number])
+        generator = generator_for(config.seed, step, number, device=device)
+        clouds, pictures = views(config, points[chunk], None if images is None else images[chunk], generator)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            projections: Projections = model(clouds, pictures)
+        return projections
+
+    def objective(projections: Projections) -> CrossPointLoss:
+        return crosspoint_loss(
+            *projections,
+            temperature=config.temperature,
+            intra_weight=config.intra_weight,
+            cross_weight=config.cross_weight,
+        )
+
+    optimizer.zero_grad(set_to_none=True)
+    with _seeded(config.seed, step, device):
+        if len(sizes) > 1:
+            loss = cached_backward(model, forward, len(sizes), objective)
+        else:
+            loss = objective(forward(0))
+            torch.autograd.backward(loss.total)
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip or math.inf)
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    optimizer.step()
+    return Outcome(CrossPointLoss(*(term.detach() for term in loss)), norm.detach())
+
+
+def views(
+    config: PretrainConfig,
+    points: Float32[Tensor, "B P 3"],
+    images: UInt8[Tensor, "B 3 H W"] | None,
+    generator: torch.Generator,
+) -> tuple[Float[Tensor, "B2 N 3"], Float[Tensor, "B 3 S S"] | None]:
+    """What the networks see: 2B augmented clouds (each shape's first ones, then its second ones) and B pictures."""
+    clouds = augment_points(subsample(points.repeat(2, 1, 1), config.points, generator), config.recipe, generator)
+    if images is None:
+        return clouds, None
+    pictures = augment_images(images, config.image_size, config.recipe, generator)
+    if pictures.is_cuda:
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
+    return clouds, pictures
+
+
+@contextmanager
+def _seeded(seed: int, step: int, device: torch.device) -> Iterator[None]:
+    """Dropout and stochastic depth inside take no generator: they draw from the global ones, seeded by the step."""
+    number = generator_for(seed, step).initial_seed()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(number)
+        if device.type != "cpu":
+            getattr(torch, device.type).manual_seed(number)
+        yield
