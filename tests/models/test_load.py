@@ -18,7 +18,7 @@ from crosspoint3d.models import (
 
 
 def points() -> torch.Tensor:
-    return torch.randn(2, 30, 3, generator=torch.Generator().manual_seed(0))
+    return torch.randn(2, 50, 3, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,9 @@ def test_image_encoder(run: Path) -> None:
     assert torch.equal(features, load_image_encoder(run / "image_encoder")(torch.zeros(1, 3, 32, 32)))
 
 
-@pytest.mark.parametrize(("spec", "width"), [("random:dgcnn", 2048), ("random:pointnet", 1024)])
+@pytest.mark.parametrize(
+    ("spec", "width"), [("random:dgcnn", 2048), ("random:pointnet", 1024), ("random:dgcnn-partseg", 1024)]
+)
 def test_random_encoders_by_seed(spec: str, width: int) -> None:
     state = torch.get_rng_state()
     one, two, other = load_encoder(spec), load_encoder(spec, seed=0), load_encoder(spec, seed=1)
@@ -64,14 +66,14 @@ def test_untrained_has_the_architecture_and_fresh_weights(run: Path) -> None:
 
 
 def test_specs_that_name_nothing(run: Path, tmp_path: Path) -> None:
-    forms = "a run folder, an encoder folder, random:dgcnn or random:pointnet"
+    forms = "a run folder, an encoder folder, random:dgcnn, random:pointnet or random:dgcnn-partseg"
     with pytest.raises(UsageError, match=rf"nowhere: no such folder; use {forms}"):
         load_encoder(tmp_path / "nowhere")
     with pytest.raises(UsageError, match=rf"neither encoder/ nor config\.json.*{forms}"):
         load_encoder(tmp_path)
     with pytest.raises(UsageError, match=r"best\.pth: published weights are not supported yet"):
         load_encoder("best.pth")
-    with pytest.raises(UsageError, match="known are random:dgcnn, random:pointnet"):
+    with pytest.raises(UsageError, match="known are random:dgcnn, random:pointnet, random:dgcnn-partseg"):
         load_encoder("random:vit")
     with pytest.raises(UsageError, match="it encodes pictures, but an encoder of clouds is needed"):
         load_encoder(run / "image_encoder")

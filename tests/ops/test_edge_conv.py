@@ -151,6 +151,15 @@ def test_statistics_of_close_neighbours_keep_their_digits(dense: float) -> None:
     torch.testing.assert_close(variance.double(), edges.reshape(-1, 16).var(0, unbiased=False), rtol=1e-5, atol=0)
 
 
+def test_in_evaluation_a_cloud_is_a_row_of_any_batch() -> None:
+    points = torch.randn(3, 40, 5, generator=torch.Generator().manual_seed(0)) + 30
+    conv, indices = random_conv(5, 8, 0).eval(), knn(points, 6)
+    expected = conv(points, indices)
+    compare(points, indices, conv)
+    points[1] = torch.nan
+    assert torch.equal(conv(points, indices)[[0, 2]], expected[[0, 2]])
+
+
 def test_not_a_number_stays_visible() -> None:
     points = torch.randn(1, 10, 3, generator=torch.Generator().manual_seed(0))
     points[0, 4] = torch.nan

@@ -2,6 +2,7 @@
 
 from crosspoint3d.models.crosspoint import CrossPoint, Projections, build_crosspoint
 from crosspoint3d.models.dgcnn import DGCNN
+from crosspoint3d.models.dgcnn_partseg import DGCNNPartSeg
 from crosspoint3d.models.heads import ProjectionHead
 from crosspoint3d.models.image import image_encoder
 from crosspoint3d.models.load import load_encoder, load_image_encoder, untrained, untrained_image
@@ -12,6 +13,7 @@ from crosspoint3d.models.tower import Tower, load_tower, save_tower
 __all__ = [
     "DGCNN",
     "CrossPoint",
+    "DGCNNPartSeg",
     "PointNet",
     "ProjectionHead",
     "Projections",

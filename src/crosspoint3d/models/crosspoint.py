@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from crosspoint3d.config import PretrainConfig
 from crosspoint3d.models.dgcnn import DGCNN
+from crosspoint3d.models.dgcnn_partseg import DGCNNPartSeg
 from crosspoint3d.models.heads import ProjectionHead
 from crosspoint3d.models.image import image_encoder
 from crosspoint3d.models.pointnet import PointNet
@@ -60,13 +61,19 @@ def build_crosspoint(config: PretrainConfig) -> CrossPoint:
         ValueError: a width or k is below 1.
     """
     with seeded_weights(config.seed):
-        encoder: DGCNN | PointNet
+        encoder: DGCNN | DGCNNPartSeg | PointNet
         if config.encoder == "dgcnn":
             encoder = DGCNN(config.k, config.emb_dims, config.width)
+        elif config.encoder == "dgcnn-partseg":
+            encoder = DGCNNPartSeg(config.k, config.emb_dims)
         else:
             encoder = PointNet(config.emb_dims)
         images = image_encoder(config.image_encoder)
+        if isinstance(encoder, DGCNNPartSeg):  # the paper's head for it is as wide as the features: 1024-1024-256
+            head = ProjectionHead(encoder.features, encoder.features, config.projection_dims, bias=True)
+        else:
+            head = ProjectionHead.for_clouds(encoder.features, config.projection_dims)
         return CrossPoint(
-            Tower(encoder, ProjectionHead.for_clouds(encoder.features, config.projection_dims)),
+            Tower(encoder, head),
             Tower(images, ProjectionHead.for_images(images.features, config.projection_dims)),
         )

@@ -11,9 +11,10 @@ from crosspoint3d.models.tower import CONFIG, Tower, build_from, build_tower, lo
 RANDOM_HEADS = {
     "dgcnn": {"in_dims": 2048, "hidden_dims": 1024, "out_dims": 256, "bias": True},
     "pointnet": {"in_dims": 1024, "hidden_dims": 512, "out_dims": 256, "bias": True},
+    "dgcnn-partseg": {"in_dims": 1024, "hidden_dims": 1024, "out_dims": 256, "bias": True},
 }
 PUBLISHED_SUFFIXES = (".pth", ".pt", ".ckpt", ".t7")
-FORMS = "a run folder, an encoder folder, random:dgcnn or random:pointnet"
+FORMS = "a run folder, an encoder folder, random:dgcnn, random:pointnet or random:dgcnn-partseg"
 
 
 def _random(spec: str, seed: int) -> Tower:
@@ -47,7 +48,7 @@ def load_encoder(spec: str | Path, k: int | None = None, seed: int = 0) -> Tower
     """A point encoder in eval mode on the CPU: `load_encoder(spec)(points (B, N, 3)) -> features (B, D)`.
 
     Args:
-        spec: a run folder, an encoder folder, `random:dgcnn` or `random:pointnet`.
+        spec: a run folder, an encoder folder, `random:dgcnn`, `random:pointnet` or `random:dgcnn-partseg`.
         k: neighbours in DGCNN's graphs instead of the recorded number.
         seed: of the weights of a random encoder.
 

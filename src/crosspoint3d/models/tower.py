@@ -18,21 +18,28 @@ from crosspoint3d import __version__
 from crosspoint3d.config import UsageError
 from crosspoint3d.models.card import model_card
 from crosspoint3d.models.dgcnn import DGCNN
+from crosspoint3d.models.dgcnn_partseg import DGCNNPartSeg
 from crosspoint3d.models.heads import ProjectionHead
 from crosspoint3d.models.image import TimmEncoder, image_encoder
 from crosspoint3d.models.pointnet import PointNet
 from crosspoint3d.models.resnet import ResNet
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-Encoder = DGCNN | PointNet | ResNet | TimmEncoder
-KINDS = {DGCNN: "dgcnn", PointNet: "pointnet", ResNet: "image", TimmEncoder: "image"}
+Encoder = DGCNN | DGCNNPartSeg | PointNet | ResNet | TimmEncoder
+KINDS = {
+    DGCNN: "dgcnn",
+    DGCNNPartSeg: "dgcnn-partseg",
+    PointNet: "pointnet",
+    ResNet: "image",
+    TimmEncoder: "image",
+}
 
 
 class Tower(nn.Module):
     """An encoder and the head that projects its features into the joint space.
 
     Args:
-        encoder: DGCNN, PointNet or an image encoder.
+        encoder: DGCNN, DGCNNPartSeg, PointNet or an image encoder.
         head: takes `encoder.features`; None for an encoder that came without one.
     """
 
@@ -48,12 +55,12 @@ class Tower(nn.Module):
 
     @property
     def k(self) -> int | None:
-        """Neighbours in DGCNN's graphs; None for other encoders."""
-        return self.encoder.k if isinstance(self.encoder, DGCNN) else None
+        """Neighbours in the graphs of DGCNN and DGCNNPartSeg; None for other encoders."""
+        return self.encoder.k if isinstance(self.encoder, DGCNN | DGCNNPartSeg) else None
 
     @k.setter
     def k(self, value: int) -> None:
-        if not isinstance(self.encoder, DGCNN):
+        if not isinstance(self.encoder, DGCNN | DGCNNPartSeg):
             raise UsageError(f"k={value}: {type(self.encoder).__name__} has no neighbour graph; leave k out")
         if value < 1:
             raise UsageError(f"k={value} must be at least 1")
@@ -103,12 +110,14 @@ def build_tower(config: dict[str, Any], seed: int) -> Tower:
         encoder: Encoder
         if kind == "dgcnn":
             encoder = DGCNN(**arguments)
+        elif kind == "dgcnn-partseg":
+            encoder = DGCNNPartSeg(**arguments)
         elif kind == "pointnet":
             encoder = PointNet(**arguments)
         elif kind == "image":
             encoder = image_encoder(**arguments)
         else:
-            raise ValueError(f"kind {kind!r} is none of dgcnn, pointnet, image")
+            raise ValueError(f"kind {kind!r} is none of dgcnn, dgcnn-partseg, pointnet, image")
         head = None if config["head"] is None else ProjectionHead(**config["head"])
     return Tower(encoder, head)
 

@@ -72,16 +72,20 @@ class EdgeConv(nn.Module):
         with torch.autocast(points.device.type, enabled=False):
             x = points.to(self.weight.dtype)
             # Differences do not see a shift of all points; without it they keep more digits.
-            middle = self._middle(x.detach())
+            middle = self._middle(x.detach()) if self.training else x.detach().mean(1, keepdim=True)
             x = x - middle
             on_difference, on_centre = self.weight.chunk(2, dim=1)
-            mean, variance = self._statistics(x, indices, on_centre @ middle)
+            mean, variance = self._statistics(x, indices, middle @ on_centre.T)
             gain = self.norm.weight * (variance + self.norm.eps).rsqrt()
             weight = torch.cat([on_difference, on_centre - on_difference]) * gain.repeat(2)[:, None]
             shift = self.norm.bias - gain * mean
-            return F.linear(x, weight, torch.cat([torch.zeros_like(shift), shift]))
+            bias = torch.cat([torch.zeros_like(shift), shift], dim=-1)
+            if self.training:
+                return F.linear(x, weight, bias)
+            return torch.baddbmm(bias, x, weight.T.expand(len(x), -1, -1))
 
     def _middle(self, x: Tensor) -> Tensor:
+        """Mean (C) of all points of the batch; in evaluation each cloud has its own, to be a row of any batch."""
         total, count = x.sum((0, 1)), x.shape[0] * x.shape[1]
         if self.synchronised:
             total, count = sum_across(total), int(sum_across(torch.tensor(count, device=x.device)))

@@ -72,7 +72,7 @@ def _score_card(run: RunRecord, kind: str, title: str) -> Card:
 def subtitle(run: RunRecord) -> str:
     """Encoder, image encoder and data in one line."""
     encoder, kind = run.encoder.get("encoder", {}), str(run.encoder.get("kind", "encoder"))
-    names = {"dgcnn": "DGCNN", "pointnet": "PointNet"}
+    names = {"dgcnn": "DGCNN", "dgcnn-partseg": "DGCNN (part segmentation trunk)", "pointnet": "PointNet"}
     arguments = ", ".join(f"{name} {_plain(value)}" for name, value in encoder.items())
     words = [f"{names.get(kind, kind)} ({arguments})" if arguments else names.get(kind, kind)]
     if run.image_encoder:

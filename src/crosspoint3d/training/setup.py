@@ -65,7 +65,7 @@ def draw_order(config: PretrainConfig, tables: list[ShapeTable]) -> DrawOrder:
     Raises:
         UsageError: a table has no such row or too few points, or the batch is larger than all of them.
     """
-    if config.encoder == "dgcnn" and config.k > config.points:
+    if config.encoder != "pointnet" and config.k > config.points:
         raise UsageError(f"--k {config.k} is more than --points {config.points}")
     rows = tuple(table.select("train", or_null=True) for table in tables)
     for path, mine, table in zip(config.data, rows, tables, strict=True):
