@@ -3,6 +3,7 @@
 The k-th smallest of the minima of G > k groups bounds the k-th smallest distance of a row, so that few points beyond
 the k nearest are ever looked at. Copies of a point are taken out first: they share distances and, but for themselves at
 its head, the list. Distances are compared by the bits of their floats, which have the order of the numbers from 0 on.
+Positions are unsigned where it matters: signed ones are guarded against negative values, at a multiple of the cost.
 
 Axis letters: B clouds, N points, C channels, k neighbours, U different points of a cloud.
 """
@@ -91,13 +92,15 @@ def _from_coordinates(x, y, z, own, floats):
 @no_type_check
 def _group_minima(bits, minima):
     """Smallest of every `len(minima)`-th element."""
-    groups = len(minima)
-    minima[:] = bits[:groups]
-    for begin in range(groups, len(bits), groups):
-        part = bits[begin : begin + groups]
-        for g in range(len(part)):
-            value, least = part[g], minima[g]
+    groups, count = np.uintp(len(minima)), np.uintp(len(bits))
+    for g in range(groups):
+        minima[g] = bits[g]
+    begin = groups
+    while begin < count:
+        for g in range(min(groups, count - begin)):
+            value, least = bits[begin + g], minima[g]
             minima[g] = value if value < least else least
+        begin += groups
 
 
 @compiled
@@ -127,17 +130,18 @@ def _bound(minima, k):
 @no_type_check
 def _candidates(bits, minima, bound, places, keys):
     """Every (distance, place) not beyond the bound as one number, and how many; without a branch to guess wrong."""
-    groups = len(minima)
-    chosen = 0
+    groups, count = np.uintp(len(minima)), np.uintp(len(bits))
+    chosen, found = np.uintp(0), np.uintp(0)
     for g in range(groups):
         places[chosen] = g
-        chosen += np.int64(1) if minima[g] <= bound else np.int64(0)
-    found = 0
-    for c in range(chosen):
-        for place in range(places[c], len(bits), groups):
-            keys[found] = np.int64(bits[place]) << 32 | place
-            found += np.int64(1) if bits[place] <= bound else np.int64(0)
-    return found
+        chosen += np.uintp(minima[g] <= bound)
+    for begin in range(np.uintp(0), count, groups):
+        for c in range(chosen):
+            place = begin + np.uintp(places[c])
+            if place < count:
+                keys[found] = np.int64(bits[place]) << 32 | np.int64(place)
+                found += np.uintp(bits[place] <= bound)
+    return np.int64(found)
 
 
 @compiled
