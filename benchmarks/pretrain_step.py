@@ -92,6 +92,7 @@ def measure(config: PretrainConfig, repeats: int, device: torch.device) -> dict[
     points, images = (part[: sizes[0]].to(device) for part in batch)
     generator = runtime.generator_for(config.seed, device=device)
     clouds, pictures = views(config, points, images, generator)
+    assert pictures is not None
 
     def pass_through(tower: Tower, inputs: torch.Tensor) -> None:
         tower.zero_grad(set_to_none=True)
