@@ -1,9 +1,14 @@
 """Shape and type checks (jaxtyping with beartype) for every module but those that hold compiled kernels."""
 
+import os
 from pathlib import Path
 
 import pytest
+import torch
 from jaxtyping import install_import_hook
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # read when a kernel is defined
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "crosspoint3d"

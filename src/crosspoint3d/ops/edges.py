@@ -13,12 +13,17 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from crosspoint3d.ops import cpu_edges, fallback_edges
+from crosspoint3d.ops.devices import runs_triton
 from crosspoint3d.ops.eager import eager
 
 
-def _kernels(values: Tensor) -> ModuleType:
+def _kernels(values: Tensor, indices: Tensor) -> ModuleType:
     if values.device.type == "cpu" and values.dtype in (torch.float32, torch.float64):
         return cpu_edges
+    if runs_triton(values) and indices.shape[2] <= 256:
+        from crosspoint3d.ops import cuda_edges
+
+        return cuda_edges
     return fallback_edges
 
 
@@ -26,20 +31,20 @@ class _NeighbourSum(Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, indices: Tensor) -> Tensor:
         ctx.save_for_backward(indices)
-        total: Tensor = _kernels(values).neighbour_sum(values, indices)
+        total: Tensor = _kernels(values, indices).neighbour_sum(values, indices)
         return total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
         (indices,) = ctx.saved_tensors
-        return _kernels(gradient).neighbour_sum_backward(gradient, indices), None
+        return _kernels(gradient, indices).neighbour_sum_backward(gradient, indices), None
 
 
 class _EdgeMax(Function):
     @staticmethod
     def forward(ctx: Any, ab: Tensor, indices: Tensor, slope: float) -> Tensor:
-        out, winner = _kernels(ab).edge_max(ab, indices, slope, ctx.needs_input_grad[0])
+        out, winner = _kernels(ab, indices).edge_max(ab, indices, slope, ctx.needs_input_grad[0])
         ctx.save_for_backward(out, winner, indices)
         ctx.slope = slope
         result: Tensor = out
@@ -48,7 +53,9 @@ class _EdgeMax(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        return _kernels(gradient).edge_max_backward(gradient, *ctx.saved_tensors, ctx.slope), None, None
+        out, winner, indices = ctx.saved_tensors
+        kernels = _kernels(gradient, indices)
+        return kernels.edge_max_backward(gradient, out, winner, indices, ctx.slope), None, None
 
 
 @eager
@@ -75,5 +82,5 @@ def edge_max(ab: Float[Tensor, "B N O2"], indices: Int64[Tensor, "B N k"], slope
 
 def neighbour_sum_gradient(gradient: Float[Tensor, "B N C"], indices: Int64[Tensor, "B N k"]) -> Float[Tensor, "B N C"]:
     """What flows back to the values of `neighbour_sum`: every point gathers from those whose neighbour it is."""
-    result: Tensor = _kernels(gradient).neighbour_sum_backward(gradient, indices)
+    result: Tensor = _kernels(gradient, indices).neighbour_sum_backward(gradient, indices)
     return result

@@ -9,7 +9,10 @@ from torch import Tensor
 
 from crosspoint3d.ops import cpu_knn, fallback_knn
 from crosspoint3d.ops.checks import check_finite
+from crosspoint3d.ops.devices import runs_triton
 from crosspoint3d.ops.eager import eager
+
+MOST_NEIGHBOURS = 64  # that the CUDA kernel is made for
 
 
 @eager
@@ -39,4 +42,8 @@ def knn(points: Float[Tensor, "B N C"], k: int) -> Int64[Tensor, "B N k"]:
     with torch.autocast(points.device.type, enabled=False):
         if points.device.type == "cpu" and points.dtype != torch.float64:
             return cpu_knn.knn(points.detach(), k)
+        if runs_triton(points) and k <= MOST_NEIGHBOURS:
+            from crosspoint3d.ops import cuda_knn
+
+            return cuda_knn.knn(points, k)
         return fallback_knn.knn(points, k)
