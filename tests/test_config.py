@@ -15,6 +15,7 @@ REQUIRED = {
     "evaluate linear": ["--encoder", "R", "--data", "T"],
     "evaluate few-shot": ["--encoder", "R", "--data", "T"],
     "evaluate retrieval": ["--encoder", "R", "--data", "T"],
+    "convert": ["W.pth", "E"],
     "report": ["R"],
     "demo": [],
 }
@@ -56,6 +57,13 @@ def test_a_positional_argument_wins_over_the_file(tmp_path: Path) -> None:
     for arguments in (["B", "--config", "{}"], ["--config", "{}", "B"], ["--config={}", "B"]):
         parsed = cli.parse("prepare", [word.format(tmp_path / "c.yaml") for word in arguments])
         assert (parsed.source, parsed.out, parsed.retry_failed) == ("B", Path("T"), True)
+
+
+def test_two_positional_arguments_keep_their_order(tmp_path: Path) -> None:
+    save_yaml(cli.parse("convert", ["A.pth", "E", "--k", "7"]), tmp_path / "c.yaml")
+    for arguments in (["B.pth", "--config", "{}"], ["--config", "{}", "B.pth"], ["--config={}", "B.pth", "--k", "7"]):
+        parsed = cli.parse("convert", [word.format(tmp_path / "c.yaml") for word in arguments])
+        assert (parsed.weights, parsed.out, parsed.k) == (Path("B.pth"), Path("E"), 7)
 
 
 def test_data_may_be_repeated_or_listed() -> None:

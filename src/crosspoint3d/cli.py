@@ -24,6 +24,7 @@ VERBS = {
     "evaluate linear": Verb(config.LinearConfig, "evaluation.linear_probe:linear"),
     "evaluate few-shot": Verb(config.FewShotConfig, "evaluation.few_shot:few_shot"),
     "evaluate retrieval": Verb(config.RetrievalConfig, "evaluation.retrieval:retrieval"),
+    "convert": Verb(config.ConvertConfig, "models.convert:convert"),
     "report": Verb(config.ReportConfig, "report:report"),
     "demo": Verb(config.DemoConfig, "demo:demo"),
 }
@@ -118,7 +119,7 @@ def parse(name: str, arguments: list[str]) -> Any:
     _mark_positional(config_class)
     return tyro.cli(
         config_class,
-        args=file_flags + arguments,
+        args=arguments + file_flags,
         prog=f"crosspoint3d {name}",
         description=f"{config_class.__doc__} --config FILE.yaml sets any of the options; flags win.",
     )
@@ -142,39 +143,41 @@ def _join_repeated(arguments: list[str]) -> list[str]:
 
 
 def _given(config_class: type, arguments: list[str]) -> dict[str, list[str]]:
-    """The fields that flags set, with their words; a word that no flag takes sets the positional field."""
+    """The fields that flags set, with their words; words that no flag takes set the positional fields in turn."""
     kinds = {f.name: f for f in dataclasses.fields(config_class)}
-    positional = next((name for name, f in kinds.items() if f.metadata.get("positional")), None)
+    positional = [name for name, f in kinds.items() if f.metadata.get("positional")]
     given: dict[str, list[str]] = {}
-    current: str | None = positional
+    current: str | None = None
     for argument in arguments:
         if argument.startswith("--"):
             current = argument[2:].replace("-", "_")
             current = current.removeprefix("no_") if current not in kinds else current
             given[current] = []
             if current in kinds and kinds[current].type is bool:
-                current = positional
-        elif current is not None:
-            given.setdefault(current, []).append(argument)
-            if current not in kinds or get_origin(kinds[current].type) is not tuple:
-                current = positional
+                current = None
+        elif current is not None or positional:
+            name = current or positional.pop(0)
+            given.setdefault(name, []).append(argument)
+            if name not in kinds or get_origin(kinds[name].type) is not tuple:
+                current = None
     return given
 
 
 def _as_flags(config_class: type, values: dict[str, Any]) -> list[str]:
     flags: list[str] = []
+    places: list[str] = []
     for f in dataclasses.fields(config_class):
         if f.name not in values:
             continue
         value, flag = values[f.name], f"--{f.name.replace('_', '-')}"
         words = [str(item) for item in (value if isinstance(value, list | tuple) else [value])]
         if f.metadata.get("positional"):
-            flags = words + flags
+            places += words
         elif f.type is bool and isinstance(value, bool):
             flags.append(flag if value else flag.replace("--", "--no-", 1))
         else:
             flags += [flag, *words]
-    return flags
+    return places + flags
 
 
 def _mark_positional(config_class: type) -> None:
@@ -183,5 +186,5 @@ def _mark_positional(config_class: type) -> None:
 
     for f in dataclasses.fields(config_class):
         if f.metadata.get("positional") and get_origin(f.type) is not Annotated:
-            f.type = Annotated[f.type, tyro.conf.Positional]
+            f.type = Annotated[f.type, tyro.conf.Positional, tyro.conf.arg(metavar=f.name.upper())]
             config_class.__annotations__[f.name] = f.type

@@ -143,7 +143,7 @@ class EvaluateConfig:
     """What every evaluation needs."""
 
     encoder: str
-    """Run folder, encoder folder, or random:dgcnn / random:pointnet / random:dgcnn-partseg (untrained)."""
+    """Run or encoder folder, published .pth, onnx:FILE, module:function, or random:dgcnn, :pointnet, :dgcnn-partseg."""
     data: str
     """A table, clouds:TRAIN.h5,TEST.h5 or procedural:COUNT[:SEED]."""
     out: Path | None = None
@@ -189,6 +189,18 @@ class RetrievalConfig(EvaluateConfig):
 
     views: int = 1
     """Pictures of each shape that are used as queries (the first ones of its row)."""
+
+
+@dataclass(frozen=True)
+class ConvertConfig:
+    """Turn published weights (CrossPoint, STRL, DGCNN) into an encoder folder."""
+
+    weights: Path = field(metadata={"positional": True})
+    """A .pth, .pt, .ckpt, .t7 or .safetensors file with the published names; nothing in it is unpickled."""
+    out: Path = field(metadata={"positional": True})
+    """Encoder folder to create."""
+    k: int | None = None
+    """Neighbours in DGCNN's graphs, which the file does not record; by default as usual for the network."""
 
 
 @dataclass(frozen=True)

@@ -52,13 +52,15 @@ def few_shot(config: FewShotConfig) -> Result:
         test_labels = clouds.test_labels if config.protocol == "clean" else None
         episodes = draw_episodes(clouds.train_labels, test_labels, config, np.random.default_rng(item.seed))
         for who, features in (("trained", item.trained), ("untrained", item.untrained)):
+            if features is None:
+                continue
             queries = features.test if config.protocol == "clean" else features.train
             values[who].append([episode_accuracy(features.train, queries, episode) for episode in episodes])
     assert last is not None
     result = Result(
         evaluation="few-shot",
         scores={"accuracy": _spread(values["trained"])},
-        untrained={"accuracy": _spread(values["untrained"])},
+        untrained={"accuracy": _spread(values["untrained"])} if values["untrained"] else {},
         chance={"accuracy": 1 / config.n_way},
         protocol=protocol_record(
             config,
@@ -80,7 +82,9 @@ def few_shot(config: FewShotConfig) -> Result:
             notes=_notes(config),
         ),
         details={
-            "episodes": {who: summary([value for seed in seeds for value in seed]) for who, seeds in values.items()}
+            "episodes": {
+                who: summary([value for seed in seeds for value in seed]) for who, seeds in values.items() if seeds
+            }
         },
     )
     write_result(config, "few-shot", result)

@@ -57,9 +57,10 @@ def linear(config: LinearConfig) -> Result:
         # The paper's protocol draws no folds: the same features give the same scores.
         same = config.protocol == "paper" and last is not None and item.trained is last.trained
         trained = runs["trained"][-1] if same else _score(config, item, item.trained)
-        twin = trained if item.untrained is item.trained else _score(config, item, item.untrained)
         runs["trained"].append(trained)
-        runs["untrained"].append(twin)
+        if item.untrained is not None:
+            twin = trained if item.untrained is item.trained else _score(config, item, item.untrained)
+            runs["untrained"].append(twin)
         encoded.append(item.record())
         chances.append(accuracy_chance(clouds.train_labels, clouds.test_labels))
         last, fixed = item, same
@@ -79,7 +80,7 @@ def linear(config: LinearConfig) -> Result:
             notes=_notes(config.protocol, [run.choice for fits in runs.values() for run in fits], fixed),
         ),
         details={"categories": list(last.clouds.categories)}
-        | {who: _details([run.counts for run in fits]) for who, fits in runs.items()},
+        | {who: _details([run.counts for run in fits]) for who, fits in runs.items() if fits},
     )
     write_result(config, "linear", result)
     return result

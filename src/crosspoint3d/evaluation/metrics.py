@@ -30,8 +30,8 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
 
 
 def summaries(runs: Sequence[dict[str, float]]) -> dict[str, dict[str, Any]]:
-    """`summary` of every score over several runs that have the same scores."""
-    return {name: summary([run[name] for run in runs]) for name in runs[0]}
+    """`summary` of every score over several runs that have the same scores; empty without runs."""
+    return {name: summary([run[name] for run in runs]) for name in (runs[0] if runs else {})}
 
 
 def confusion(

@@ -16,6 +16,8 @@ from crosspoint3d.config import EvaluateConfig
 from crosspoint3d.config_file import to_dict
 from crosspoint3d.runtime import atomic, environment, pick_device
 
+NO_TWIN = "untrained: not available for this encoder (its architecture is not known)"
+NO_HASH = "the encoder is a Python callable whose weights are not known: nothing here says which ones were used"
 NOTHING_RANDOM = (
     "nothing in the trained encoder's scores is random: std is 0, whatever other test shapes might have given"
 )
@@ -29,7 +31,8 @@ class Result:
         evaluation: linear, few-shot or retrieval.
         scores: of the encoder: name -> mean, std, ci95 (half width of the 95 % t interval), n, values;
             shares are 0 to 1.
-        untrained: the same of the same architecture with fresh weights, under the same choices.
+        untrained: the same of the same architecture with fresh weights, under the same choices; empty where there is
+            no such encoder.
         chance: what guessing scores.
         protocol: everything that decides the numbers.
         details: what is worth keeping beyond the scores (confusion matrices, accuracy of each category).
@@ -70,7 +73,8 @@ def protocol_record(
     Args:
         config: the config that was run.
         data: the data's own record (name, split and its hash, orientation, notes); of the last seed.
-        encoders: one entry a seed: hash, k, feature width and seconds of the encoder and its untrained twin.
+        encoders: one entry a seed: hash, k, feature width and seconds of the encoder and its untrained twin (None where
+            it has none).
         seconds: wall time of the whole evaluation.
         notes: sentences a reader of the numbers should know, beside those of the data.
         choices: classifier, scaler, C, episodes, ... as the evaluation has them.
@@ -94,8 +98,15 @@ def protocol_record(
         "device": str(pick_device(config.device)),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
-        "notes": [*data.get("notes", []), *notes],
+        "notes": [*data.get("notes", []), *notes, *_about(encoders)],
     }
+
+
+def _about(encoders: list[dict[str, Any]]) -> list[str]:
+    """What is not known about the encoders."""
+    without_twin = [entry for entry in encoders if entry.get("untrained", {}) is None]
+    without_hash = [entry for entry in encoders if entry["trained"]["sha256"] is None]
+    return [NO_TWIN] * bool(without_twin) + [NO_HASH] * bool(without_hash)
 
 
 def picked(count: int, available: int) -> str:
@@ -138,7 +149,8 @@ def format_table(result: Result) -> str:
     head = f"{result.evaluation} · {data['name']} · {', '.join(counts)}"
     rows: list[tuple[str, ...]] = [("", "encoder", "untrained", "chance")]
     for name, score in result.scores.items():
-        rows.append((name, *(_cell(name, s) for s in (score, result.untrained[name])), _chance(name, result.chance)))
+        twin = _cell(name, result.untrained[name]) if name in result.untrained else "not available"
+        rows.append((name, _cell(name, score), twin, _chance(name, result.chance)))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [
         head,

@@ -35,17 +35,19 @@ class SplitFeatures:
 class SeedFeatures:
     """Everything one seed needs: the clouds, and the features of the encoder and of its untrained twin.
 
-    `untrained` is the same object as `trained` when the encoder is itself untrained (`random:`).
+    `untrained` is the same object as `trained` when the encoder is itself untrained (`random:`), and None when there
+    is no such twin, because the encoder's architecture is not known (`models.has_twin`).
     """
 
     seed: int
     clouds: LabelledClouds
     trained: SplitFeatures
-    untrained: SplitFeatures
+    untrained: SplitFeatures | None
 
     def record(self) -> dict[str, Any]:
         """Plain values for the protocol record."""
-        return {"seed": self.seed, "trained": self.trained.record, "untrained": self.untrained.record}
+        untrained = None if self.untrained is None else self.untrained.record
+        return {"seed": self.seed, "trained": self.trained.record, "untrained": untrained}
 
 
 def seed_features(config: EvaluateConfig, *, test: bool = True) -> Iterator[SeedFeatures]:
@@ -74,8 +76,10 @@ def seed_features(config: EvaluateConfig, *, test: bool = True) -> Iterator[Seed
         fixed = same and not clouds.record["split_drawn"] and not config.encoder.startswith("random:")
         if trained is None or not fixed:
             trained = _split_features(models.load_encoder(config.encoder, config.k, seed), subset, config, device, test)
-        untrained = trained
-        if not config.encoder.startswith("random:"):
+        untrained: SplitFeatures | None = trained
+        if not models.has_twin(config.encoder):
+            untrained = None
+        elif not config.encoder.startswith("random:"):
             untrained = _split_features(models.untrained(config.encoder, seed, config.k), subset, config, device, test)
         yield SeedFeatures(seed, subset, trained, untrained)
 
@@ -90,11 +94,13 @@ def _split_features(
     if test:
         held_out = compute_features(tower, clouds.test_points, batch_size=config.batch_size, device=device)
     record = {
-        "sha256": weights_sha256(tower),
+        "sha256": weights_sha256(tower) if tower.state_dict() else None,
         "k": getattr(tower, "k", None),
         "width": train.shape[1],
         "seconds": round(time.monotonic() - started, 3),
     }
+    if origin := getattr(tower, "origin", None):
+        record["origin"] = origin
     return SplitFeatures(train, held_out, record)
 
 

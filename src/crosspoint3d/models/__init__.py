@@ -5,7 +5,7 @@ from crosspoint3d.models.dgcnn import DGCNN
 from crosspoint3d.models.dgcnn_partseg import DGCNNPartSeg
 from crosspoint3d.models.heads import ProjectionHead
 from crosspoint3d.models.image import image_encoder
-from crosspoint3d.models.load import load_encoder, load_image_encoder, untrained, untrained_image
+from crosspoint3d.models.load import has_twin, load_encoder, load_image_encoder, untrained, untrained_image
 from crosspoint3d.models.pointnet import PointNet
 from crosspoint3d.models.resnet import ResNet
 from crosspoint3d.models.tower import Tower, load_tower, save_tower
@@ -20,6 +20,7 @@ __all__ = [
     "ResNet",
     "Tower",
     "build_crosspoint",
+    "has_twin",
     "image_encoder",
     "load_encoder",
     "load_image_encoder",

@@ -16,22 +16,26 @@ from torch import Tensor, nn
 
 from crosspoint3d import __version__
 from crosspoint3d.config import UsageError
+from crosspoint3d.models.callable_encoder import CallableEncoder
 from crosspoint3d.models.card import model_card
 from crosspoint3d.models.dgcnn import DGCNN
 from crosspoint3d.models.dgcnn_partseg import DGCNNPartSeg
 from crosspoint3d.models.heads import ProjectionHead
 from crosspoint3d.models.image import TimmEncoder, image_encoder
+from crosspoint3d.models.onnx_encoder import OnnxEncoder
 from crosspoint3d.models.pointnet import PointNet
 from crosspoint3d.models.resnet import ResNet
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-Encoder = DGCNN | DGCNNPartSeg | PointNet | ResNet | TimmEncoder
+Encoder = DGCNN | DGCNNPartSeg | PointNet | ResNet | TimmEncoder | OnnxEncoder | CallableEncoder
 KINDS = {
     DGCNN: "dgcnn",
     DGCNNPartSeg: "dgcnn-partseg",
     PointNet: "pointnet",
     ResNet: "image",
     TimmEncoder: "image",
+    OnnxEncoder: "onnx",
+    CallableEncoder: "callable",
 }
 
 
@@ -39,14 +43,18 @@ class Tower(nn.Module):
     """An encoder and the head that projects its features into the joint space.
 
     Args:
-        encoder: DGCNN, DGCNNPartSeg, PointNet or an image encoder.
+        encoder: DGCNN, DGCNNPartSeg, PointNet, an image encoder, or somebody's own network.
         head: takes `encoder.features`; None for an encoder that came without one.
+
+    Attributes:
+        origin: what is known about the file that published weights came from; None for other weights.
     """
 
     def __init__(self, encoder: Encoder, head: ProjectionHead | None) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
+        self.origin: dict[str, Any] | None = None
 
     @property
     def features(self) -> int:
@@ -67,7 +75,7 @@ class Tower(nn.Module):
         self.encoder.k = value
 
     def config(self) -> dict[str, Any]:
-        """What `build_tower` needs to build the same tower."""
+        """What `build_tower` needs to build the same tower; a UsageError for an ONNX file or a Python callable."""
         return {
             "kind": KINDS[type(self.encoder)],
             "encoder": self.encoder.config(),
