@@ -15,57 +15,14 @@ import torch
 from numba import njit
 from torch import Tensor
 
+from crosspoint3d.ops.cpu_copies import find_copies
 from crosspoint3d.ops.threads import in_parallel
 
 BLOCK = 2**21  # products held at once: 8 MB
-HASHED = 8  # channels, about, that copies are found by before all are compared
 GROUPS = 32  # for every five neighbours
 MOST_RANKED = 128  # a longer list is sorted the usual way
 INF = np.float32(np.inf)
 compiled = njit(cache=True, nogil=True, error_model="numpy")
-
-
-@compiled
-@no_type_check
-def _find_copies(points, start, stop, different, copies, counts):
-    """Indices of the first of equal points in `different`, and from each point to its next copy in `copies`, or -1."""
-    count, channels = points.shape[1:]
-    size = 1
-    while size < 2 * count:
-        size *= 2
-    table = np.empty(size, np.int32)
-    last = np.empty(count, np.int32)
-    for b in range(start, stop):
-        cloud = points[b]
-        bits = cloud.view(np.uint32)
-        table[:] = -1
-        copies[b, :] = -1
-        found = 0
-        for i in range(count):
-            code = np.uint64(0)
-            for c in range(0, channels, max(1, channels // HASHED)):
-                code = (code ^ np.uint64(bits[i, c])) * np.uint64(0x9E3779B97F4A7C15)
-                code ^= code >> np.uint64(29)
-            slot = np.int64(code & np.uint64(size - 1))
-            while table[slot] >= 0:
-                other = table[slot]
-                equal = True
-                for c in range(channels):
-                    if cloud[i, c] != cloud[other, c]:
-                        equal = False
-                        break
-                if equal:
-                    break
-                slot = (slot + 1) & (size - 1)
-            if table[slot] >= 0:
-                copies[b, last[table[slot]]] = i
-                last[table[slot]] = i
-            else:
-                table[slot] = i
-                last[i] = i
-                different[b, found] = i
-                found += 1
-        counts[b] = found
 
 
 @compiled
@@ -241,9 +198,7 @@ def knn(points: Tensor, k: int) -> Tensor:
     x = points.float().contiguous() + 0.0  # -0 is 0
     if channels > 3:
         x -= x.mean(1, keepdim=True)
-    different, copies = np.zeros((2, clouds, count), np.int32)
-    counts = np.zeros(clouds, np.int32)
-    in_parallel(lambda start, stop: _find_copies(x.numpy(), start, stop, different, copies, counts), clouds)
+    different, copies, counts = find_copies(x)
     most = int(counts.max())
     if counts.min() < count:
         leaders = torch.from_numpy(different)[:, :most, None].long()
