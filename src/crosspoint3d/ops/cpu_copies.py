@@ -66,7 +66,7 @@ def find_copies(points: Tensor) -> tuple[Array, Array, Array]:
         points: (B, N, C) on the CPU, contiguous, without -0.
 
     Returns:
-        Indices (B, N) of the first of equal points, in order, then zeros; from each point (B, N) to its next copy, or -1;
+        Indices (B, N) of the first of equal points, in order, then zeros; each point's next copy (B, N), or -1;
         numbers (B) of different points.
     """
     clouds, count, _ = points.shape
