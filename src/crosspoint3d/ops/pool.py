@@ -20,6 +20,8 @@ from crosspoint3d.ops import cpu_pool, fallback_pool
 from crosspoint3d.ops.across import sum_across
 from crosspoint3d.ops.eager import eager
 
+BLOCK = 2**20  # values of y at once where no gradient needs them: 4 MB, which stay in cache
+
 
 def _kernels(y: Tensor) -> ModuleType:
     return cpu_pool if y.device.type == "cpu" and y.dtype in (torch.float32, torch.float64) else fallback_pool
@@ -98,6 +100,12 @@ class PooledLinear(nn.Module):
         Raises:
             ValueError: in training mode there is a single point, of which no variance can be taken.
         """
+        if self.training or torch.is_grad_enabled():
+            return self._pooled(x)
+        together = max(1, BLOCK // max(1, x.shape[1] * len(self.norm.weight)))
+        return torch.cat([self._pooled(part) for part in torch.split(x, together)])
+
+    def _pooled(self, x: Tensor) -> Tensor:
         y = self.linear(x)
         with torch.autocast(x.device.type, enabled=False):
             centre, variance, points = self._statistics(y)
