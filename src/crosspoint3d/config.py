@@ -145,7 +145,7 @@ class EvaluateConfig:
     encoder: str
     """Run or encoder folder, published .pth, onnx:FILE, module:function, or random:dgcnn, :pointnet, :dgcnn-partseg."""
     data: str
-    """A table, clouds:TRAIN.h5,TEST.h5 or procedural:COUNT[:SEED]."""
+    """A table, modelnet40:DIR (or 10), scanobjectnn:DIR[:VARIANT], clouds:TRAIN.h5,TEST.h5, procedural:COUNT[:SEED]."""
     out: Path | None = None
     """Folder for result.json; by default RUN/evaluation/NAME, and nothing is written for a bare encoder."""
     protocol: Protocol = "clean"
@@ -162,6 +162,8 @@ class EvaluateConfig:
     """Clouds a forward pass."""
     limit: float = 1.0
     """Share of the shapes to use, stratified by category."""
+    cache: bool = True
+    """Read and keep features of clouds in $CROSSPOINT3D_CACHE, or ~/.cache/crosspoint3d/features."""
 
 
 @dataclass(frozen=True)

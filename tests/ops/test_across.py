@@ -7,16 +7,22 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from crosspoint3d.ops import EdgeConv, knn
+from crosspoint3d.ops import EdgeConv, PooledLinear, TwoLayerEdgeConv, knn
 from crosspoint3d.ops.across import sum_across
-from crosspoint3d.ops.edge_conv2 import TwoLayerEdgeConv
 
 CLOUDS, COUNT, CHANNELS = 4, 40, 5
-SPLITS = {"equal": 2, "unequal": 1}  # clouds of the first process
+SPLITS = {"equal": 2, "unequal": 1, "empty": 0}  # clouds of the first process
 
 
-def build(kind: str) -> EdgeConv | TwoLayerEdgeConv:
-    conv = EdgeConv(CHANNELS, 8) if kind == "one layer" else TwoLayerEdgeConv(CHANNELS, 6, 8)
+KINDS = {
+    "one layer": lambda: EdgeConv(CHANNELS, 8),
+    "two layers": lambda: TwoLayerEdgeConv(CHANNELS, 6, 8),
+    "pooled": lambda: PooledLinear(CHANNELS, 8, slope=0.2),
+}
+
+
+def build(kind: str) -> EdgeConv | TwoLayerEdgeConv | PooledLinear:
+    conv: EdgeConv | TwoLayerEdgeConv | PooledLinear = KINDS[kind]()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in conv.parameters():
@@ -28,11 +34,11 @@ def step(kind: str, clouds: slice, synchronised: bool) -> dict[str, Tensor]:
     """Results, gradients and running statistics of one training step on some of the clouds."""
     generator = torch.Generator().manual_seed(1)
     points = (torch.randn(CLOUDS, COUNT, CHANNELS, generator=generator) + torch.arange(CLOUDS)[:, None, None])[clouds]
-    direction = torch.randn(CLOUDS, COUNT, 8, generator=generator)[clouds]
     conv = build(kind)
     conv.synchronised = synchronised
     points.requires_grad_()
-    result = conv(points, knn(points, 6))
+    result = conv(points) if kind == "pooled" else conv(points, knn(points, 6))
+    direction = torch.randn(CLOUDS, *result.shape[1:], generator=generator)[clouds]
     (result * direction).sum().backward()
     assert points.grad is not None
     values = {"result": result.detach(), "on points": points.grad}
@@ -47,7 +53,7 @@ def work(rank: int, folder: str) -> None:
     results = {}
     for split, first in SPLITS.items():
         clouds = slice(0, first) if rank == 0 else slice(first, CLOUDS)
-        for kind in ("one layer", "two layers"):
+        for kind in KINDS:
             results[f"{split}, {kind}"] = step(kind, clouds, synchronised=True)
     value = torch.tensor([1.0 + rank], requires_grad=True)
     total = sum_across(value)
@@ -65,7 +71,7 @@ def of_both(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize("kind", ["one layer", "two layers"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_two_processes_do_what_one_does(of_both: list[dict[str, dict[str, Tensor]]], split: str, kind: str) -> None:
     expected = step(kind, slice(0, CLOUDS), synchronised=False)
     one, two = (results[f"{split}, {kind}"] for results in of_both)

@@ -42,3 +42,9 @@ def test_devices_must_agree() -> None:
     points = torch.randn(2, 20, 3, generator=torch.Generator().manual_seed(0))
     with pytest.raises(ValueError, match="points are on cpu, indices on meta; move them to one device"):
         EdgeConv(3, 8)(points, knn(points, 4).to("meta"))
+
+
+def test_no_neighbours_at_all_are_refused() -> None:
+    points = torch.randn(2, 10, 3, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match=r"indices \(2, 10, 0\) name no neighbours; k must be at least 1"):
+        EdgeConv(3, 8).eval()(points, torch.zeros(2, 10, 0, dtype=torch.int64))

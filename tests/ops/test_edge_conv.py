@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from crosspoint3d.ops import EdgeConv, knn, reference
 from crosspoint3d.ops.edge_statistics import edge_statistics
+from crosspoint3d.ops.edges import edge_max
 
 
 def layer_of(conv: EdgeConv) -> reference.EdgeLayer:
@@ -167,3 +168,22 @@ def test_not_a_number_stays_visible() -> None:
     result = random_conv(3, 4, 0).train()(points, torch.arange(10).expand(1, 10, 10))
     result.sum().backward()
     assert result.isnan().all()
+
+
+def test_backward_inside_autocast() -> None:
+    points = torch.randn(2, 30, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    conv, indices = random_conv(5, 8, 0).train(), knn(points, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        conv(points, indices).sum().backward()
+    assert points.grad is not None and points.grad.dtype == torch.float32 and points.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("place", [0, 3])
+def test_not_a_number_among_the_neighbours_is_seen_wherever_it_stands(place: int) -> None:
+    ab = torch.zeros(1, 5, 4)
+    ab[0, 4, 0] = torch.nan
+    indices = torch.zeros(1, 5, 4, dtype=torch.int64)
+    indices[0, 2, place] = 4
+    for gradient in (False, True):
+        out = edge_max(ab.requires_grad_(gradient), indices, 0.2)
+        assert out[0, 2, 0].isnan() and out.isnan().sum() == 1

@@ -167,3 +167,16 @@ def test_memory_layout_does_not_matter(dtype: torch.dtype) -> None:
     points = torch.randn(6, 2, 50, generator=torch.Generator().manual_seed(0)).to(dtype).permute(1, 2, 0)
     assert not points.is_contiguous()
     assert torch.equal(knn(points, 7), knn(points.contiguous(), 7))
+
+
+@pytest.mark.parametrize("spread", [0.1, 1e-2, 1e-3])
+@pytest.mark.parametrize("channels", [16, 64, 128])
+def test_near_points_far_from_the_middle_keep_their_order(channels: int, spread: float) -> None:
+    """Distances from products alone lose these digits."""
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.randn(2, 8, channels, generator=generator).repeat_interleave(40, dim=1)
+    points = centres + spread * torch.randn(2, 320, channels, generator=generator)
+    exact = points.double()
+    distance = (exact[:, :, None] - exact[:, None]).square().sum(3)
+    wanted = distance.gather(2, reference.ordered_knn(exact, 20))
+    torch.testing.assert_close(distance.gather(2, knn(points, 20)), wanted, rtol=1e-5, atol=0)

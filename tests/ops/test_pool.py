@@ -117,3 +117,21 @@ def test_one_point_and_no_clouds() -> None:
         layer(torch.zeros(0, 5, 4))
     assert layer.eval()(torch.zeros(1, 1, 4)).shape == (1, 12)
     assert layer(torch.zeros(0, 5, 4)).shape == (0, 12)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_not_a_number_stays_visible(training: bool) -> None:
+    x = torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(0))
+    x[1, 5, 2] = torch.nan
+    result = random_layer(4, 6, 0, mean=False).train(training)(x)
+    assert result[1].isnan().all() and (training or result[0].isfinite().all())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_networks_keep_their_type(dtype: torch.dtype) -> None:
+    x = torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(0))
+    layer = random_layer(4, 6, 0).eval()
+    expected = layer(x)
+    result = layer.to(dtype)(x.to(dtype))
+    assert result.dtype == dtype
+    torch.testing.assert_close(result.float(), expected, rtol=0.1, atol=0.1)

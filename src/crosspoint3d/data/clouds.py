@@ -1,4 +1,4 @@
-"""Labelled clouds for evaluations, from a table, HDF5 files or procedural shapes, and their record.
+"""Labelled clouds for evaluations, from a table, a published data set, HDF5 files or procedural shapes; their record.
 
 Axis letters: N shapes (Ntr train, Nte test), P points.
 """
@@ -23,6 +23,7 @@ from crosspoint3d.data.pictured import (
     load_views,
     normalise_all,
 )
+from crosspoint3d.data.published import PREFIXES, read_published
 from crosspoint3d.data.shapes import procedural_shape
 from crosspoint3d.data.sources import parse_procedural
 from crosspoint3d.data.split import draw_split, split_hash
@@ -60,7 +61,8 @@ def load_clouds(spec: str, *, seed: int) -> LabelledClouds:
     """Read labelled clouds.
 
     Args:
-        spec: a table, `clouds:TRAIN.h5,TEST.h5` or `procedural:COUNT[:SEED]`.
+        spec: a table, `modelnet40:DIR`, `modelnet10:DIR`, `scanobjectnn:DIR[:VARIANT]`, `clouds:TRAIN.h5,TEST.h5` or
+            `procedural:COUNT[:SEED]`.
         seed: draws the split where the data has none.
 
     Raises:
@@ -70,6 +72,9 @@ def load_clouds(spec: str, *, seed: int) -> LabelledClouds:
     if spec.startswith("clouds:"):
         names, train, test = read_h5_pair(spec)
         return _assemble(spec, train, test, names, {"split": "the two files as given", "split_drawn": False})
+    if spec.startswith(PREFIXES):
+        published = read_published(spec)
+        return _assemble(spec, published.train, published.test, published.names, published.record)
     if spec.startswith("procedural:"):
         points, categories = _procedural(*parse_procedural(spec))
         ids = [f"{spec}#{index}" for index in range(len(points))]
@@ -145,7 +150,7 @@ def _assemble(
         "test_shapes": len(test.ids),
         "categories": len(categories),
         "single_shape_categories": single,
-        "orientation": ORIENTATION,
+        "orientation": record.get("orientation", ORIENTATION),
         "normalisation": NORMALISATION,
         "notes": notes,
     }

@@ -36,7 +36,7 @@ def read_h5_pair(spec: str) -> tuple[list[str], Part, Part]:
     if len(paths) != 2 or not all(path.name for path in paths):
         raise UsageError(f"--data {spec}: expected two files, clouds:TRAIN.h5,TEST.h5")
     names = _names(paths[0].parent / "classes.json")
-    read = [_read(path) for path in paths]
+    read = [read_h5(path) for path in paths]
     for path, (_, labels, _) in zip(paths, read, strict=True):
         if names and labels.max(initial=0) >= len(names):
             raise UsageError(f"{path}: label {labels.max()}, but classes.json names {len(names)} categories")
@@ -66,7 +66,8 @@ def _names(path: Path) -> list[str]:
     return list(names)
 
 
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def read_h5(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Points, labels and category names of one file, checked; errors name the file."""
     if not path.is_file():
         raise UsageError(f"--data: there is no file {path}")
     try:

@@ -7,11 +7,12 @@ import math
 from typing import no_type_check
 
 import numpy as np
-from numba import njit
+
+from crosspoint3d.compiled import njit_cached
 
 MOST_NEIGHBOURS = 256
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
+compiled = njit_cached()
 
 
 @compiled

@@ -13,6 +13,7 @@ from jaxtyping import Float32
 
 from crosspoint3d import geometry
 from crosspoint3d.config import UsageError
+from crosspoint3d.data.published import PREFIXES
 from crosspoint3d.data.split import draw_split, split_hash
 from crosspoint3d.data.table import ShapeTable
 
@@ -39,7 +40,7 @@ def load_views(spec: str, split: str | None = "test", *, seed: int) -> PicturedC
     Raises:
         UsageError: the data has no pictures or no shape in that split, or a cloud is not finite.
     """
-    if spec.startswith(("clouds:", "procedural:")):
+    if spec.startswith(("clouds:", "procedural:", *PREFIXES)):
         raise UsageError(f"--data {spec} has no pictures: use a table made by `crosspoint3d prepare`")
     table = ShapeTable(spec)
     rows = table.select()

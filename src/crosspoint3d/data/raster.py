@@ -14,15 +14,16 @@ import math
 from typing import no_type_check
 
 import numpy as np
-from numba import njit
+
+from crosspoint3d.compiled import njit_cached
 
 NEAR = 0.02
 TIE = 1.0 + 2e-6  # coincident faces: the first one wins everywhere, without speckles
 LINE_BIAS = 1.002  # the line of a thin face only wins over what is clearly behind it,
 MOST_SLACK = 0.05  # allowing for the face's slope, up to this share of its depth
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
-inlined = njit(cache=True, nogil=True, error_model="numpy", inline="always")
+compiled = njit_cached()
+inlined = njit_cached(inline="always")
 
 
 @compiled

@@ -8,7 +8,8 @@ import math
 from typing import no_type_check
 
 import numpy as np
-from numba import njit
+
+from crosspoint3d.compiled import njit_cached
 
 LEVELS = 4096
 _srgb = np.arange(256) / 255.0
@@ -19,8 +20,8 @@ TO_SRGB = np.round(
 ).astype(np.uint8)
 CLAY = (0.66, 0.72, 0.80)  # linear albedo where a shape brings no colour
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
-inlined = njit(cache=True, nogil=True, error_model="numpy", inline="always")
+compiled = njit_cached()
+inlined = njit_cached(inline="always")
 
 
 @inlined

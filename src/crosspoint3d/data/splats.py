@@ -7,9 +7,9 @@ import math
 from typing import Any, no_type_check
 
 import numpy as np
-from numba import njit
 from scipy.spatial import cKDTree
 
+from crosspoint3d.compiled import njit_cached
 from crosspoint3d.data.mesh import Mesh
 from crosspoint3d.data.raster import NEAR, TIE, first_sample, last_sample, project
 from crosspoint3d.data.shading import CLAY, TO_LINEAR, encode, light_on
@@ -17,7 +17,7 @@ from crosspoint3d.geometry import HALF_ANGLE_TANGENT
 
 MOST_SPLATS = 20_000
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
+compiled = njit_cached()
 
 
 @compiled

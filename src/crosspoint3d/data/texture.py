@@ -4,14 +4,14 @@ from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
-from numba import njit
 
+from crosspoint3d.compiled import njit_cached
 from crosspoint3d.data.mesh import Mesh
 from crosspoint3d.data.shading import LEVELS, TO_LINEAR, TO_SRGB
 
 _MOST_TEXELS = 1e12
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
+compiled = njit_cached()
 
 
 @compiled

@@ -1,24 +1,19 @@
 """The SVM's C by cross-validation on the training split, over a grid that follows the features' own scale."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int64
-from joblib import Parallel, delayed
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.svm import SVC
+from jaxtyping import Float, Int64
 
 from crosspoint3d.config import UsageError
+from crosspoint3d.evaluation.svm import by_products, svm_predictions
 
 FOLDS = 5
 EXPONENTS = tuple(float(e) for e in range(-1, 5))
 """First grid: C = 10^e on a Gram matrix whose mean diagonal is 1."""
 LIMITS = (-6.0, 8.0)
 CENTRE = 1.0
-MAX_ITER = 200_000
-"""Iterations of one binary problem: libsvm has no end of its own when C is huge and the classes overlap."""
 
 
 def stratified_folds(
@@ -35,7 +30,7 @@ def stratified_folds(
     return fold
 
 
-def choose_c(gram: Float64[np.ndarray, "N N"], labels: Int64[np.ndarray, " N"], seed: int) -> dict[str, Any]:
+def choose_c(gram: Float[np.ndarray, "N N"], labels: Int64[np.ndarray, " N"], seed: int) -> dict[str, Any]:
     """Choose C by stratified cross-validation: decades first, then half decades around the best one.
 
     The grid grows while the best C lies on its edge, up to `LIMITS`. Of equally good values the one nearest to
@@ -83,18 +78,6 @@ def _cross_validate(
     correct = np.zeros(len(exponents))
     for held_out in range(int(fold.max()) + 1):
         train, check = np.flatnonzero(fold != held_out), np.flatnonzero(fold == held_out)
-        inner, outer = gram[np.ix_(train, train)], gram[np.ix_(check, train)]
-
-        def hits(
-            exponent: float, inner: Any = inner, outer: Any = outer, train: Any = train, check: Any = check
-        ) -> int:
-            model = SVC(kernel="precomputed", C=10.0**exponent, cache_size=500, max_iter=MAX_ITER).fit(
-                inner, labels[train]
-            )
-            return int((model.predict(outer) == labels[check]).sum())
-
-        # Threads, because libsvm releases the interpreter lock and all share one Gram matrix.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            correct += Parallel(n_jobs=-1, prefer="threads")(delayed(hits)(e) for e in exponents)
+        found = svm_predictions(gram, labels, by_products(gram[check]), [10.0**e for e in exponents], train)
+        correct += [(predictions.labels == labels[check]).sum() for predictions in found]
     return {e: float(right / (fold >= 0).sum()) for e, right in zip(exponents, correct, strict=True)}

@@ -4,20 +4,18 @@ Axis letters: N shapes (Ntr train, Nte test), D feature width, C categories.
 """
 
 import time
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int64
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.svm import SVC
 
 from crosspoint3d.config import LinearConfig, Protocol
-from crosspoint3d.evaluation.choose_c import MAX_ITER, choose_c
+from crosspoint3d.evaluation.choose_c import choose_c
 from crosspoint3d.evaluation.metrics import accuracies, accuracy_chance, confusion, summaries
 from crosspoint3d.evaluation.protocol import NOTHING_RANDOM, Result, protocol_record, write_result
 from crosspoint3d.evaluation.seeds import SeedFeatures, SplitFeatures, seed_features
+from crosspoint3d.evaluation.svm import MAX_ITER, by_features, scaled, svm_predictions
 
 PAPER_C = (0.01, 0.1)
 
@@ -136,35 +134,23 @@ def linear_scores(
         seed: decides the folds.
         protocol: clean or paper.
     """
-    gram, cross, unit, constant = _grams(train_features, test_features)
+    features = scaled(train_features, test_features)
+    gram = features.train @ features.train.T
     categories = int(max(train_labels.max(), test_labels.max())) + 1
     choice: dict[str, Any] = {"exponent": 0.0} if protocol == "clean" else {}
-    if protocol == "clean" and not constant:
+    if protocol == "clean" and not features.constant:
         choice = choose_c(gram, train_labels, seed)
-    relative = [c * unit for c in PAPER_C] if protocol == "paper" else [10.0 ** choice["exponent"]]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        models = [
-            SVC(kernel="precomputed", C=c, cache_size=500, max_iter=MAX_ITER).fit(gram, train_labels) for c in relative
-        ]
-    choice["converged"] = all(model.fit_status_ == 0 for model in models)
-    counts = [confusion(test_labels, model.predict(cross).astype(np.int64), categories) for model in models]
+    relative = [c * features.unit for c in PAPER_C] if protocol == "paper" else [10.0 ** choice["exponent"]]
+    queries = by_features(features.train, features.test)
+    found = svm_predictions(gram, train_labels, queries, relative)
+    choice["converged"] = all(predictions.converged for predictions in found)
+    counts = [confusion(test_labels, predictions.labels, categories) for predictions in found]
     scores = accuracies(counts[0])
     if protocol == "paper":
         scores |= {f"{name}_C{PAPER_C[1]:g}": value for name, value in accuracies(counts[1]).items()}
-    choice |= {"C": relative[0] / unit, "mean_squared_length": unit, "constant_features": constant}
+    choice |= {
+        "C": relative[0] / features.unit,
+        "mean_squared_length": features.unit,
+        "constant_features": features.constant,
+    }
     return LinearScores(scores, counts[0], choice)
-
-
-def _grams(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, bool]:
-    wide = train.astype(np.float64)
-    size = float((wide**2).sum(axis=1).mean())
-    mean = wide.mean(axis=0)
-    wide -= mean
-    unit = float((wide**2).sum(axis=1).mean())
-    constant = unit <= 1e-13 * size
-    if constant:
-        return np.zeros((len(train), len(train))), np.zeros((len(test), len(train))), 1.0, True
-    wide /= np.sqrt(unit)
-    other = (test.astype(np.float64) - mean) / np.sqrt(unit)
-    return wide @ wide.T, other @ wide.T, unit, False

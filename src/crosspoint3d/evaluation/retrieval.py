@@ -17,7 +17,8 @@ from crosspoint3d.config import PretrainConfig, RetrievalConfig, UsageError
 from crosspoint3d.config_file import load_yaml, require_at_least
 from crosspoint3d.data.clouds import PicturedClouds, load_views
 from crosspoint3d.data.split import split_hash, stratified_share
-from crosspoint3d.evaluation.features import compute_features, compute_image_features, project, subsample
+from crosspoint3d.evaluation.cache import cached_features
+from crosspoint3d.evaluation.features import compute_image_features, project, subsample
 from crosspoint3d.evaluation.metrics import cosines, ranks, retrieval_chance, retrieval_scores, summaries
 from crosspoint3d.evaluation.protocol import (
     NOTHING_RANDOM,
@@ -123,7 +124,9 @@ def projections(
     """Projections of all clouds, and of the first `config.views` pictures of each shape."""
     check_k(config, tower)
     points = subsample(shapes.points, config.points, seed)
-    features = compute_features(tower, points, batch_size=config.batch_size, device=device)
+    features, _ = cached_features(
+        tower, weights_sha256(tower), points, batch_size=config.batch_size, device=device, enabled=config.cache
+    )
     flat = [row[view] for view in range(config.views) for row in shapes.views]
     image_features = compute_image_features(
         image_tower, flat, image_size=image_size, batch_size=config.batch_size, device=device

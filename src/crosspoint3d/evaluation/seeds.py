@@ -15,7 +15,8 @@ from crosspoint3d.config import MOST_POINTS_BY_DEFAULT, EvaluateConfig, UsageErr
 from crosspoint3d.config_file import require_at_least
 from crosspoint3d.data.clouds import LabelledClouds, load_clouds
 from crosspoint3d.data.split import split_hash, stratified_share
-from crosspoint3d.evaluation.features import compute_features, subsample
+from crosspoint3d.evaluation.cache import cached_features
+from crosspoint3d.evaluation.features import subsample
 from crosspoint3d.evaluation.protocol import picked, weights_sha256
 from crosspoint3d.runtime import pick_device
 
@@ -89,14 +90,22 @@ def _split_features(
 ) -> SplitFeatures:
     check_k(config, tower)
     started = time.monotonic()
-    train = compute_features(tower, clouds.train_points, batch_size=config.batch_size, device=device)
+    weights = weights_sha256(tower) if tower.state_dict() else None
+
+    def features(points: Float32[np.ndarray, "N P 3"]) -> tuple[Float32[np.ndarray, "N D"], bool]:
+        size, cache = config.batch_size, config.cache
+        return cached_features(tower, weights, points, batch_size=size, device=device, enabled=cache)
+
+    train, from_cache = features(clouds.train_points)
     held_out = train[:0]
     if test:
-        held_out = compute_features(tower, clouds.test_points, batch_size=config.batch_size, device=device)
+        held_out, also = features(clouds.test_points)
+        from_cache = from_cache and also
     record = {
-        "sha256": weights_sha256(tower) if tower.state_dict() else None,
+        "sha256": weights,
         "k": getattr(tower, "k", None),
         "width": train.shape[1],
+        "from_cache": from_cache,
         "seconds": round(time.monotonic() - started, 3),
     }
     if origin := getattr(tower, "origin", None):

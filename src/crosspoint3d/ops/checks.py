@@ -52,6 +52,8 @@ def check_graph(name: str, points: Tensor, indices: Tensor) -> None:
             f"{name}: indices {tuple(indices.shape)} do not belong to points {tuple(points.shape)}; both begin with "
             "clouds, then points"
         )
+    if not indices.shape[2]:
+        raise ValueError(f"{name}: indices {tuple(indices.shape)} name no neighbours; k must be at least 1")
     if indices.numel() and (_enabled or indices.device.type == "cpu"):
         low, high = (int(value) for value in indices.aminmax())
         if low < 0 or high >= points.shape[1]:

@@ -6,14 +6,14 @@ Axis letters: B clouds, N points, C channels.
 from typing import Any, no_type_check
 
 import numpy as np
-from numba import njit
 from torch import Tensor
 
+from crosspoint3d.compiled import njit_cached
 from crosspoint3d.ops.threads import in_parallel
 
 HASHED = 8  # channels, about, that copies are found by before all are compared
 Array = np.ndarray[Any, np.dtype[np.int32]]
-compiled = njit(cache=True, nogil=True, error_model="numpy")
+compiled = njit_cached()
 
 
 @compiled

@@ -11,15 +11,15 @@ from typing import Any, no_type_check
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
+from crosspoint3d.compiled import njit_cached
 from crosspoint3d.ops.threads import in_parallel
 
 # Numbers in a buffer of edges.
 BLOCK = 2**19
 
-compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+compiled = njit_cached(fastmath={"contract"})
 
 
 @compiled

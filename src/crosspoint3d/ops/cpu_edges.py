@@ -10,13 +10,13 @@ from typing import no_type_check
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
+from crosspoint3d.compiled import njit_cached
 from crosspoint3d.ops.threads import in_parallel
 
 CHANNELS = 64  # of a block
-compiled = njit(cache=True, nogil=True, error_model="numpy")
+compiled = njit_cached()
 
 
 @compiled
@@ -69,8 +69,9 @@ def _max(ab, indices, slope, out, winner, start, stop):
                 row, here = ab[b, indices[b, i, j], low:high], np.int32(j)
                 for c in range(len(row)):
                     value, best = row[c], largest[c]
-                    where[c] += (here - where[c]) * np.int32(value > best)  # a branch costs more
-                    largest[c] = value if value > best else best
+                    better = (value > best) | (value != value)
+                    where[c] += (here - where[c]) * np.int32(better)  # a branch costs more
+                    largest[c] = value if better else best
             centre = ab[b, i, channels + low : channels + high]
             first = winner[b, i, low:high]
             for c in range(len(centre)):
@@ -95,7 +96,7 @@ def _max_only(ab, indices, slope, out, start, stop):
                 row = ab[b, indices[b, i, j], low:high]
                 for c in range(len(row)):
                     value, best = row[c], largest[c]
-                    largest[c] = value if value > best else best
+                    largest[c] = value if (value > best) | (value != value) else best
             centre = ab[b, i, channels + low : channels + high]
             for c in range(len(centre)):
                 value = largest[c] + centre[c]

@@ -7,14 +7,14 @@ from typing import no_type_check
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
+from crosspoint3d.compiled import njit_cached
 from crosspoint3d.ops.threads import in_parallel
 
 CHANNELS = 64  # of a block
 ROWS = 128  # summed in the input's type before they go to float64
-compiled = njit(cache=True, nogil=True, error_model="numpy")
+compiled = njit_cached()
 
 
 @compiled
@@ -113,6 +113,7 @@ def pool(
     scale = y.new_tensor(slope).numpy()[()]
     arrays = (*_arrays(y, centre, inverse, gamma, beta), scale, *_arrays(largest, where, slopes, weighted))
     in_parallel(lambda start, stop: _pool(*arrays, start, stop), _tasks(y))
+    largest.masked_fill_(weighted.isnan(), torch.nan)  # compared as if it were the smallest
     return largest, where, slopes, weighted
 
 

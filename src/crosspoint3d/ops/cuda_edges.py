@@ -63,8 +63,9 @@ def _max(
     for j in range(1, k):
         index = tl.load(indices + row * k + j, mask=real, other=0)
         value = tl.load(cloud + index[:, None] * stride_n, mask=mask, other=0.0).to(tl.float32)
-        where = tl.where(value > largest, j, where)
-        largest = tl.where(value > largest, value, largest)
+        better = (value > largest) | (value != value)
+        where = tl.where(better, j, where)
+        largest = tl.where(better, value, largest)
     own = cloud + (row % N)[:, None] * stride_n
     # In one with the channels: C may be a constant of the compiled kernel, and is no tensor then.
     value = largest + tl.load(own + (tl.zeros((1, CB), tl.int64) + C) * stride_c, mask=mask, other=0.0).to(tl.float32)

@@ -40,7 +40,7 @@ class _StreamedMax(Function):
         ctx: Any, ab: Tensor, indices: Tensor, weight: Tensor, centre: Tensor, slope: float
     ) -> tuple[Tensor, Tensor, Tensor]:
         largest, winner, sums = _kernels(ab).forward(ab, indices, weight, centre, slope)
-        mean, square = sums / indices.numel()
+        mean, square = sums / max(indices.numel(), 1)  # an empty share of a distributed batch counts for nothing
         variance = (square - mean.square()).clamp_min(0).to(ab.dtype)
         mean = mean.to(ab.dtype)
         ctx.save_for_backward(ab, indices, weight, centre, winner, mean)
@@ -58,9 +58,9 @@ class _StreamedMax(Function):
             if on_mean is None and on_variance is None:
                 on_ab, on_weight, _, _ = _kernels(ab).backward(*arguments, None, None)
                 return on_ab, None, on_weight, None, None
-            zero = torch.zeros_like(mean)
-            per_y = 2 / indices.numel() * (zero if on_variance is None else on_variance)
-            always = (zero if on_mean is None else on_mean) / indices.numel() - per_y * mean
+            zero, edges = torch.zeros_like(mean), max(indices.numel(), 1)
+            per_y = 2 / edges * (zero if on_variance is None else on_variance)
+            always = (zero if on_mean is None else on_mean) / edges - per_y * mean
             on_edge, on_all = weight.T @ (per_y[:, None] * weight), always @ weight
             on_ab, on_weight, moments, total = _kernels(ab).backward(*arguments, on_edge, on_all)
             dense = per_y[:, None] * (weight.to(moments.dtype) @ moments) + torch.outer(always, total)

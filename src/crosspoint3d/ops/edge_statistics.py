@@ -41,12 +41,13 @@ class _Moments(Function):
         x, indices, uses, around = ctx.saved_tensors
         edges, points = ctx.scale
         rows = x.flatten(0, 1)
-        neighbour, mixed, centre = on_moments.chunk(3)
-        onto_neighbours = (rows @ (mixed.T / edges)).reshape(x.shape)
-        gradient = neighbour_sum_gradient(onto_neighbours, indices).flatten(0, 1)
-        gradient += uses * torch.addmm(on_neighbour, rows, neighbour + neighbour.T)
-        gradient += torch.addmm(on_centre / points, rows, (centre + centre.T) / points)
-        gradient.addmm_(around, mixed)
+        with torch.autocast(x.device.type, enabled=False):
+            neighbour, mixed, centre = on_moments.chunk(3)
+            onto_neighbours = (rows @ (mixed.T / edges)).reshape(x.shape)
+            gradient = neighbour_sum_gradient(onto_neighbours, indices).flatten(0, 1)
+            gradient += uses * torch.addmm(on_neighbour, rows, neighbour + neighbour.T)
+            gradient += torch.addmm(on_centre / points, rows, (centre + centre.T) / points)
+            gradient.addmm_(around, mixed)
         return gradient.reshape(x.shape), None, None
 
 

@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from crosspoint3d.ops import cpu_pool, fallback_pool
 from crosspoint3d.ops.across import sum_across
+from crosspoint3d.ops.checks import check_finite
 from crosspoint3d.ops.eager import eager
 
 BLOCK = 2**20  # values of y at once where no gradient needs them: 4 MB, which stay in cache
@@ -100,6 +101,7 @@ class PooledLinear(nn.Module):
         Raises:
             ValueError: in training mode there is a single point, of which no variance can be taken.
         """
+        check_finite("PooledLinear", x)
         if self.training or torch.is_grad_enabled():
             return self._pooled(x)
         together = max(1, BLOCK // max(1, x.shape[1] * len(self.norm.weight)))
@@ -114,7 +116,7 @@ class PooledLinear(nn.Module):
             pooled = y, centre, inverse, self.norm.weight, self.norm.bias, self.slope, norm
             largest, mean = _NormPool.apply(*pooled)  # type: ignore[no-untyped-call]
         result: Tensor = torch.cat([largest, mean], dim=1) if self.mean else largest
-        return result
+        return result.to(self.linear.weight.dtype)
 
     @torch.no_grad()
     def _statistics(self, y: Tensor) -> tuple[Tensor, Tensor, int]:

@@ -7,6 +7,7 @@ OpenMP library, which libtorch_cpu is linked with. Where its entry point is not 
 
 import ctypes
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -45,16 +46,17 @@ def in_parallel(task: Callable[[int, int], None], count: int) -> None:
     if pieces <= 1:
         task(0, count)
         return
-    number, errors = counter(), []
+    number, errors, done = counter(), [], set()
 
     def work(_: Any = None) -> None:
         for piece in number:  # a team smaller than asked for still does everything
             if piece >= pieces:
-                return
+                break
             try:
                 task(count * piece // pieces, count * (piece + 1) // pieces)
             except BaseException as error:
                 errors.append(error)
+        done.add(threading.get_ident())
 
     if (parallel := _gomp_parallel()) is not None:
         parallel(_REGION(work), None, pieces, 0)
@@ -66,3 +68,5 @@ def in_parallel(task: Callable[[int, int], None], count: int) -> None:
             other.result()
     if errors:
         raise errors[0]
+    if threading.get_ident() not in done:
+        raise KeyboardInterrupt  # it came between the pieces, where ctypes drops what a callback raises
