@@ -46,3 +46,11 @@ def feature_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CROSSPOINT3D_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def fresh_weights_are_the_same() -> Iterator[None]:
+    """Modules that a test builds draw the same weights in whatever order the tests run."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        yield

@@ -17,6 +17,7 @@ from crosspoint3d.models import (
     save_tower,
 )
 from crosspoint3d.models.dgcnn_partseg import SpatialTransformer
+from crosspoint3d.models.tower import seeded_weights
 from crosspoint3d.ops.reference import ordered_knn
 
 
@@ -38,14 +39,19 @@ def trained(model: DGCNNPartSeg) -> DGCNNPartSeg:
 
 @pytest.mark.parametrize("training", [True, False])
 def test_is_the_published_network(training: bool) -> None:
-    model, points = trained(DGCNNPartSeg(k=10, emb_dims=128)).train(training), clouds(4, 150)
-    with torch.no_grad():
-        features = model(points)
-        exact = copy.deepcopy(model).double()
-        expected = reference.dgcnn_partseg(exact, points.double(), training, ordered_knn)
-    # A neighbour at almost the same distance may be swapped for another in a later graph.
-    assert ((features - expected).abs() < 1e-4 * expected.abs().max()).double().mean() > 0.99
-    assert features.shape == (4, 128) and model.features == 128
+    shares = []
+    for seed in range(5):
+        with seeded_weights(seed):
+            model = trained(DGCNNPartSeg(k=10, emb_dims=128)).train(training)
+        points = clouds(4, 150, seed)
+        with torch.no_grad():
+            features = model(points)
+            exact = copy.deepcopy(model).double()
+            expected = reference.dgcnn_partseg(exact, points.double(), training, ordered_knn)
+        shares.append(((features - expected).abs() < 1e-4 * expected.abs().max()).double().mean().item())
+        assert features.shape == (4, 128) and model.features == 128
+    # A neighbour at almost the same distance may be swapped for another, which moves a whole cloud here and there.
+    assert sorted(shares)[2] > 0.99
 
 
 def test_transformer_begins_as_the_identity() -> None:
