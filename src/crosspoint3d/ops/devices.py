@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 
 
-@lru_cache(maxsize=1)
-def _has_triton() -> bool:
-    return find_spec("triton") is not None
+@lru_cache
+def _has_kernels(device: torch.device) -> bool:
+    new_enough = torch.version.hip is None and torch.cuda.get_device_capability(device) >= (8, 0)
+    return new_enough and find_spec("triton") is not None
 
 
 def runs_triton(values: Tensor) -> bool:
-    """Whether Triton kernels take these values: on CUDA, of 32 or 16 bits."""
-    return values.is_cuda and values.dtype != torch.float64 and _has_triton()
+    """Whether Triton kernels take these values: of 32 or 16 bits, on an NVIDIA GPU of the Ampere generation or later."""
+    return values.is_cuda and values.dtype != torch.float64 and _has_kernels(values.device)
 
 
 def device_of(values: Tensor) -> AbstractContextManager[None]:

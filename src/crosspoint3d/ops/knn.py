@@ -20,10 +20,10 @@ MOST_NEIGHBOURS = 64  # that the CUDA kernel is made for
 def knn(points: Float[Tensor, "B N C"], k: int) -> Int64[Tensor, "B N k"]:
     """The k nearest points of every point: itself first, then by distance, ties by lower index.
 
-    Up to 3 channels the distances are sums of squared differences. Beyond, they come from one matrix product of the
-    centred cloud, in which exact copies of a point are still recognised as equally far from everything (point dropping
-    makes most of a cloud copies of one point). Half precision is widened to float32.
-    A distance that is not a number counts as infinite. No gradient.
+    Distances are sums of squared differences in float32; beyond 3 channels a matrix product first finds the few points
+    that can be among the nearest. (In float64 and on devices without kernels the product of the centred cloud decides
+    there; exact copies of a point are recognised all the same, because point dropping makes most of a cloud copies of
+    one point.) Half precision is widened to float32. A distance that is not a number counts as infinite. No gradient.
 
     Args:
         points: positions or features (B, N, C).
