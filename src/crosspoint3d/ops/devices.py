@@ -15,7 +15,7 @@ def _has_kernels(device: torch.device) -> bool:
 
 
 def runs_triton(values: Tensor) -> bool:
-    """Whether Triton kernels take these values: of 32 or 16 bits, on an NVIDIA GPU of the Ampere generation or later."""
+    """Whether Triton kernels take these values: of 32 or 16 bits, on an NVIDIA GPU, Ampere or later."""
     return values.is_cuda and values.dtype != torch.float64 and _has_kernels(values.device)
 
 
