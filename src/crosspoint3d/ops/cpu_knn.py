@@ -40,12 +40,15 @@ def knn(points: Tensor, k: int) -> Tensor:
         select((0, 0), clouds * most, planes, planes, torch.empty(0, 0), torch.empty(0))
         return result
     together, rows = max(1, BLOCK // most**2), min(most, max(1, BLOCK // most))
+    room = x.new_empty(min(together, clouds) * rows * most)
     centred = x - x.mean(1, keepdim=True)
     squares = centred.square().sum(2)
     lengths = squares, squares.amax(1)
     for first in range(0, clouds, together):
         cloud, *ours = (value[first : first + together] for value in (centred, x, *lengths))
         for row in range(0, most, rows):
-            products = torch.bmm(cloud[:, row : row + rows], cloud.mT)
-            select((first, row), len(cloud) * products.shape[1], products, *ours)
+            part = cloud[:, row : row + rows]
+            lists = len(cloud) * part.shape[1]
+            products = torch.bmm(part, cloud.mT, out=room[: lists * most].view(len(cloud), -1, most))
+            select((first, row), lists, products, *ours)
     return result
