@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.autograd import Function
@@ -34,3 +35,8 @@ def sum_across(value: Tensor) -> Tensor:
         return value
     total: Tensor = _SumAcross.apply(value)  # type: ignore[no-untyped-call]
     return total
+
+
+def count_across(count: int, device: torch.device) -> int:
+    """The sum of a number over all processes; every process must call this as often as the others."""
+    return int(sum_across(torch.tensor(count, device=device)))

@@ -14,6 +14,11 @@ def _has_kernels(device: torch.device) -> bool:
     return new_enough and find_spec("triton") is not None
 
 
+def runs_numba(values: Tensor) -> bool:
+    """Whether numba kernels take these values: of 32 or 64 bits, on the CPU."""
+    return values.device.type == "cpu" and values.dtype in (torch.float32, torch.float64)
+
+
 def runs_triton(values: Tensor) -> bool:
     """Whether Triton kernels take these values: of 32 or 16 bits, on an NVIDIA GPU, Ampere or later."""
     return values.is_cuda and values.dtype != torch.float64 and _has_kernels(values.device)

@@ -15,11 +15,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from crosspoint3d.ops.across import sum_across
+from crosspoint3d.ops.across import count_across, sum_across
 from crosspoint3d.ops.checks import check_finite, check_graph
 from crosspoint3d.ops.eager import eager
 from crosspoint3d.ops.edge_statistics import edge_statistics
 from crosspoint3d.ops.edges import edge_max
+from crosspoint3d.ops.running import move_running_statistics, running_statistics
 
 
 class EdgeConv(nn.Module):
@@ -88,21 +89,17 @@ class EdgeConv(nn.Module):
         """Mean (C) of all points of the batch; in evaluation each cloud has its own, to be a row of any batch."""
         total, count = x.sum((0, 1)), x.shape[0] * x.shape[1]
         if self.synchronised:
-            total, count = sum_across(total), int(sum_across(torch.tensor(count, device=x.device)))
+            total, count = sum_across(total), count_across(count, x.device)
         return total / max(count, 1)
 
     def _statistics(self, x: Tensor, indices: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (less the offset) and variance for BatchNorm; in training the batch's, and the running ones move."""
         norm = self.norm
-        assert norm.running_mean is not None and norm.running_var is not None
-        assert norm.num_batches_tracked is not None and norm.momentum is not None
         if not self.training:
-            return norm.running_mean - offset, norm.running_var
+            mean, variance = running_statistics(norm)
+            return mean - offset, variance
         mean, variance, edges = edge_statistics(x, indices, self.weight, self.synchronised)
         if edges < 2:
             raise ValueError(f"EdgeConv: training needs at least 2 edges for BatchNorm's variance, got {edges}")
-        with torch.no_grad():
-            norm.running_mean.lerp_(mean + offset, norm.momentum)
-            norm.running_var.lerp_(variance * (edges / (edges - 1)), norm.momentum)
-            norm.num_batches_tracked += 1
+        move_running_statistics(norm, mean + offset, variance, edges)
         return mean, variance

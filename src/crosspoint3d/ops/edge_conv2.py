@@ -23,9 +23,10 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from crosspoint3d.ops import cpu_edge_conv2, fallback_edge_conv2
-from crosspoint3d.ops.across import sum_across
+from crosspoint3d.ops.across import count_across, sum_across
 from crosspoint3d.ops.eager import eager
 from crosspoint3d.ops.edge_conv import EdgeConv
+from crosspoint3d.ops.running import move_running_statistics, running_statistics
 
 
 def _kernels(values: Tensor) -> ModuleType:
@@ -132,18 +133,14 @@ class TwoLayerEdgeConv(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Mean (less the offset) and variance for BatchNorm; in training the batch's, and the running ones move."""
         norm = self.norm
-        assert norm.running_mean is not None and norm.running_var is not None
-        assert norm.num_batches_tracked is not None and norm.momentum is not None
         if not self.training:
-            return norm.running_mean * sign - offset, norm.running_var
+            mean, variance = running_statistics(norm)
+            return mean * sign - offset, variance
         if self.synchronised:
             own_edges, own_mean = edges, mean
-            edges = int(sum_across(torch.tensor(edges, device=mean.device)))
+            edges = count_across(edges, mean.device)
             share = own_edges / edges
             mean = sum_across(own_mean * share)
             variance = sum_across((variance + (own_mean - mean).square()) * share)
-        with torch.no_grad():
-            norm.running_mean.lerp_((mean + offset) * sign, norm.momentum)
-            norm.running_var.lerp_(variance * (edges / (edges - 1)), norm.momentum)
-            norm.num_batches_tracked += 1
+        move_running_statistics(norm, (mean + offset) * sign, variance, edges)
         return mean, variance

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from crosspoint3d.ops.across import sum_across
+from crosspoint3d.ops.across import count_across, sum_across
 from crosspoint3d.ops.edges import neighbour_sum, neighbour_sum_gradient
 
 
@@ -71,7 +71,7 @@ def edge_statistics(
         x, weight = x.double(), weight.double()
     edges = indices.numel()
     if synchronised:
-        edges = int(sum_across(torch.tensor(edges, device=x.device)))
+        edges = count_across(edges, x.device)
     sums = _Moments.apply(x, indices, float(edges))  # type: ignore[no-untyped-call]
     moments, neighbour, centre = map(sum_across, sums) if synchronised else sums
     on_difference, on_centre = weight.chunk(2, dim=1)

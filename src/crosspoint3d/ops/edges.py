@@ -6,19 +6,18 @@ Axis letters: B clouds, N points, C or O channels, k neighbours.
 from types import ModuleType
 from typing import Any
 
-import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from crosspoint3d.ops import cpu_edges, fallback_edges
-from crosspoint3d.ops.devices import runs_triton
+from crosspoint3d.ops.devices import runs_numba, runs_triton
 from crosspoint3d.ops.eager import eager
 
 
 def _kernels(values: Tensor, indices: Tensor) -> ModuleType:
-    if values.device.type == "cpu" and values.dtype in (torch.float32, torch.float64):
+    if runs_numba(values):
         return cpu_edges
     if runs_triton(values) and indices.shape[2] <= 256:
         from crosspoint3d.ops import cuda_edges

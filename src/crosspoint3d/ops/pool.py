@@ -17,15 +17,17 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from crosspoint3d.ops import cpu_pool, fallback_pool
-from crosspoint3d.ops.across import sum_across
+from crosspoint3d.ops.across import count_across, sum_across
 from crosspoint3d.ops.checks import check_finite
+from crosspoint3d.ops.devices import runs_numba
 from crosspoint3d.ops.eager import eager
+from crosspoint3d.ops.running import move_running_statistics, running_statistics
 
 BLOCK = 2**20  # values of y at once where no gradient needs them: 4 MB, which stay in cache
 
 
 def _kernels(y: Tensor) -> ModuleType:
-    return cpu_pool if y.device.type == "cpu" and y.dtype in (torch.float32, torch.float64) else fallback_pool
+    return cpu_pool if runs_numba(y) else fallback_pool
 
 
 class _NormPool(Function):
@@ -122,21 +124,18 @@ class PooledLinear(nn.Module):
     def _statistics(self, y: Tensor) -> tuple[Tensor, Tensor, int]:
         """BatchNorm's mean and variance and of how many points; in training the batch's, and the running ones move."""
         norm = self.norm
-        assert norm.running_mean is not None and norm.running_var is not None
-        assert norm.num_batches_tracked is not None and norm.momentum is not None
         if not self.training:
-            return norm.running_mean, norm.running_var, 0
+            return *running_statistics(norm), 0
         points = y.shape[0] * y.shape[1]
         sums, squares = _kernels(y).moments(y)
         if self.synchronised:
             sums, squares = sum_across(sums), sum_across(squares)
-            points = int(sum_across(torch.tensor(points, device=y.device)))
+            points = count_across(points, y.device)
         if points < 2:
             raise ValueError(f"PooledLinear: training needs at least 2 points for BatchNorm's variance, got {points}")
         exact = sums / points
-        mean = exact.to(norm.running_mean.dtype)
-        variance = (squares / points - exact.square()).clamp_min(0).to(norm.running_var.dtype)
-        norm.running_mean.lerp_(mean, norm.momentum)
-        norm.running_var.lerp_(variance * (points / (points - 1)), norm.momentum)
-        norm.num_batches_tracked += 1
+        mean, variance = (
+            value.to(norm.weight.dtype) for value in (exact, (squares / points - exact.square()).clamp_min(0))
+        )
+        move_running_statistics(norm, mean, variance, points)
         return mean, variance, points
