@@ -14,7 +14,13 @@ REQUIRED = {
     "pretrain": ["--data", "T", "--out", "R"],
     "evaluate linear": ["--encoder", "R", "--data", "T"],
     "evaluate few-shot": ["--encoder", "R", "--data", "T"],
+    "evaluate knn": ["--encoder", "R", "--data", "T"],
     "evaluate retrieval": ["--encoder", "R", "--data", "T"],
+    "evaluate label-fraction": ["--encoder", "R", "--data", "T"],
+    "evaluate cluster": ["--encoder", "R", "--data", "T"],
+    "evaluate robustness": ["--encoder", "R", "--data", "T"],
+    "evaluate benchmark": ["B.yaml", "--out", "O"],
+    "download": ["N"],
     "convert": ["W.pth", "E"],
     "report": ["R"],
     "demo": [],
@@ -37,7 +43,7 @@ def test_every_field_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> 
     for field in dataclasses.fields(cli.VERBS[verb].config_class):
         flag = field.name.upper() if field.metadata.get("positional") else f"--{field.name.replace('_', '-')}"
         assert flag.lower() in text.lower()
-    source = Path(config.__file__).read_text()
+    source = "".join(path.read_text() for path in Path(config.__file__).parent.glob("*.py"))
     fields = re.findall(r"^    \w+: .+$", source, re.M)
     helps = re.findall(r'^    """.+"""$', source, re.M)
     assert len(helps) == len(fields) + len(re.findall(r"^class \w+", source, re.M))

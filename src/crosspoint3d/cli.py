@@ -1,9 +1,12 @@
 """The command line: verb -> config class -> function, imported only when called."""
 
+import contextlib
 import dataclasses
 import difflib
 import importlib
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_origin
 
@@ -22,8 +25,14 @@ VERBS = {
     "prepare": Verb(config.PrepareConfig, "data.prepare:prepare"),
     "pretrain": Verb(config.PretrainConfig, "training.pretrain:pretrain"),
     "evaluate linear": Verb(config.LinearConfig, "evaluation.linear_probe:linear"),
+    "evaluate knn": Verb(config.KnnConfig, "evaluation.knn:knn"),
     "evaluate few-shot": Verb(config.FewShotConfig, "evaluation.few_shot:few_shot"),
     "evaluate retrieval": Verb(config.RetrievalConfig, "evaluation.retrieval:retrieval"),
+    "evaluate label-fraction": Verb(config.LabelFractionConfig, "evaluation.label_fraction:label_fraction"),
+    "evaluate cluster": Verb(config.ClusterConfig, "evaluation.cluster:cluster"),
+    "evaluate robustness": Verb(config.RobustnessConfig, "evaluation.robustness:robustness"),
+    "evaluate benchmark": Verb(config.BenchmarkConfig, "evaluation.benchmark:benchmark"),
+    "download": Verb(config.DownloadConfig, "data.download:download"),
     "convert": Verb(config.ConvertConfig, "models.convert:convert"),
     "report": Verb(config.ReportConfig, "report:report"),
     "demo": Verb(config.DemoConfig, "demo:demo"),
@@ -48,7 +57,8 @@ def run(arguments: list[str]) -> int:
         verb = VERBS[name]
         parsed = parse(name, rest)
         module, function = verb.function.split(":")
-        result = getattr(importlib.import_module(f"crosspoint3d.{module}"), function)(parsed)
+        with _plain_warnings():
+            result = getattr(importlib.import_module(f"crosspoint3d.{module}"), function)(parsed)
     except config.UsageError as error:
         print(f"crosspoint3d: {error}", file=sys.stderr)
         return 2
@@ -64,6 +74,17 @@ def run(arguments: list[str]) -> int:
         return 130
     print(result)
     return getattr(result, "exit_code", 0)
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Warnings as one line for a user, without the place in the code."""
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"crosspoint3d: warning: {message}\n"
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
 
 
 def _help() -> str:

@@ -133,6 +133,7 @@ def _code() -> str:
     """SHA-256 of the source that turns clouds into features: what is being worked on keeps its version."""
     digest = hashlib.sha256()
     root = Path(crosspoint3d.__file__).parent
-    for path in sorted(file for folder in ("models", "ops", "evaluation") for file in (root / folder).glob("*.py")):
+    files = sorted(file for folder in ("models", "ops") for file in (root / folder).glob("*.py"))
+    for path in [*files, root / "evaluation" / "features.py"]:
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -3,18 +3,19 @@
 Axis letters: N shapes (Ntr train, Nte test), D feature width, C categories.
 """
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 
 from crosspoint3d.config import LinearConfig, Protocol
 from crosspoint3d.evaluation.choose_c import choose_c
-from crosspoint3d.evaluation.metrics import accuracies, accuracy_chance, confusion, summaries
-from crosspoint3d.evaluation.protocol import NOTHING_RANDOM, Result, protocol_record, write_result
-from crosspoint3d.evaluation.seeds import SeedFeatures, SplitFeatures, seed_features
+from crosspoint3d.evaluation.classes import class_details, guessing, paired_shapes
+from crosspoint3d.evaluation.metrics import accuracies, confusion, summaries
+from crosspoint3d.evaluation.protocol import Result
+from crosspoint3d.evaluation.runs import finish, over_seeds
+from crosspoint3d.evaluation.seeds import SeedFeatures, SplitFeatures
 from crosspoint3d.evaluation.svm import MAX_ITER, by_features, scaled, svm_predictions
 
 PAPER_C = (0.01, 0.1)
@@ -27,12 +28,14 @@ class LinearScores:
     Attributes:
         scores: overall_accuracy, mean_class_accuracy; in the paper protocol also both with C = 0.1.
         counts: confusion matrix on the test split.
+        correct: which test shapes are right.
         choice: plain values: C, its exponent, the cross-validated accuracy of every C tried, folds, whether
             the grid was extended or its limit reached, whether the features are constant.
     """
 
     scores: dict[str, float]
     counts: Int64[np.ndarray, "C C"]
+    correct: Bool[np.ndarray, " Nte"]
     choice: dict[str, Any]
 
 
@@ -45,54 +48,29 @@ def linear(config: LinearConfig) -> Result:
     Raises:
         UsageError: the data or the encoder cannot be used.
     """
-    started = time.monotonic()
-    runs: dict[str, list[LinearScores]] = {"trained": [], "untrained": []}
-    chances, encoded = [], []
-    last: SeedFeatures | None = None
-    fixed = False
-    for item in seed_features(config):
-        clouds = item.clouds
-        # The paper's protocol draws no folds: the same features give the same scores.
-        same = config.protocol == "paper" and last is not None and item.trained is last.trained
-        trained = runs["trained"][-1] if same else _score(config, item, item.trained)
-        runs["trained"].append(trained)
-        if item.untrained is not None:
-            twin = trained if item.untrained is item.trained else _score(config, item, item.untrained)
-            runs["untrained"].append(twin)
-        encoded.append(item.record())
-        chances.append(accuracy_chance(clouds.train_labels, clouds.test_labels))
-        last, fixed = item, same
-    assert last is not None
-    result = Result(
-        evaluation="linear",
-        scores=summaries([run.scores for run in runs["trained"]]),
-        untrained=summaries([run.scores for run in runs["untrained"]]),
-        chance={name: float(np.mean([chance[name] for chance in chances])) for name in chances[0]},
-        protocol=protocol_record(
-            config,
-            data=last.clouds.record,
-            encoders=encoded,
-            seconds=time.monotonic() - started,
-            classifier="linear SVM, one against one (libsvm), on features as they are (no scaler)",
-            C={who: [run.choice for run in fits] for who, fits in runs.items()},
-            notes=_notes(config.protocol, [run.choice for fits in runs.values() for run in fits], fixed),
-        ),
-        details={"categories": list(last.clouds.categories)}
-        | {who: _details([run.counts for run in fits]) for who, fits in runs.items() if fits},
+
+    def score(item: SeedFeatures, features: SplitFeatures) -> LinearScores:
+        labels = item.clouds.train_labels, item.clouds.test_labels
+        return linear_scores(features.train, labels[0], features.test, labels[1], item.seed, config.protocol)
+
+    runs = over_seeds(config, score, guessing, draws=config.protocol == "clean")
+    return finish(
+        config,
+        "linear",
+        runs,
+        {who: summaries([fit.scores for fit in fits]) for who, fits in runs.both.items()},
+        details=class_details(
+            runs.clouds.categories, {who: [f.counts for f in fits] for who, fits in runs.both.items()}
+        )
+        | {"paired": {"overall_accuracy": paired_shapes(runs.clouds, [fit.correct for fit in runs.trained])}},
+        classifier="linear SVM, one against one (libsvm), on features as they are (no scaler)",
+        C={who: [fit.choice for fit in fits] for who, fits in runs.both.items()},
+        notes=_notes(config.protocol, [fit.choice for fits in runs.both.values() for fit in fits]),
     )
-    write_result(config, "linear", result)
-    return result
 
 
-def _score(config: LinearConfig, item: SeedFeatures, features: SplitFeatures) -> LinearScores:
-    labels = item.clouds.train_labels, item.clouds.test_labels
-    return linear_scores(features.train, labels[0], features.test, labels[1], item.seed, config.protocol)
-
-
-def _notes(protocol: Protocol, choices: list[dict[str, Any]], fixed: bool) -> list[str]:
+def _notes(protocol: Protocol, choices: list[dict[str, Any]]) -> list[str]:
     notes = []
-    if fixed:
-        notes.append(NOTHING_RANDOM)
     if protocol == "paper":
         notes.append("C is fixed as in the published notebook (0.01) and training script (0.1): nothing is chosen here")
         notes.append("the encoder is the last checkpoint; the published procedure kept the one best on the test split")
@@ -103,13 +81,6 @@ def _notes(protocol: Protocol, choices: list[dict[str, Any]], fixed: bool) -> li
     if any(choice.get("limit_reached") for choice in choices):
         notes.append("the best C lies on the last value that the search allows")
     return notes
-
-
-def _details(counts: list[np.ndarray]) -> dict[str, Any]:
-    total = np.sum(counts, axis=0)
-    shapes = total.sum(axis=1)
-    per_class = [float(total[c, c] / shapes[c]) if shapes[c] else None for c in range(len(total))]
-    return {"per_class_accuracy": per_class, "confusion_over_seeds": total.tolist()}
 
 
 def linear_scores(
@@ -153,4 +124,4 @@ def linear_scores(
         "mean_squared_length": features.unit,
         "constant_features": features.constant,
     }
-    return LinearScores(scores, counts[0], choice)
+    return LinearScores(scores, counts[0], found[0].labels == test_labels, choice)

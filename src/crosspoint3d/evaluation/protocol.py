@@ -98,13 +98,13 @@ def protocol_record(
         "device": str(pick_device(config.device)),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
-        "notes": [*data.get("notes", []), *notes, *_about(encoders)],
+        "notes": [*data.get("notes", []), *notes, *_about(encoders, config.untrained)],
     }
 
 
-def _about(encoders: list[dict[str, Any]]) -> list[str]:
-    """What is not known about the encoders."""
-    without_twin = [entry for entry in encoders if entry.get("untrained", {}) is None]
+def _about(encoders: list[dict[str, Any]], twin: bool) -> list[str]:
+    """What is not known about the encoders; `twin`: an untrained one was asked for."""
+    without_twin = [entry for entry in encoders if twin and entry.get("untrained", {}) is None]
     without_hash = [entry for entry in encoders if entry["trained"]["sha256"] is None]
     return [NO_TWIN] * bool(without_twin) + [NO_HASH] * bool(without_hash)
 
@@ -148,8 +148,9 @@ def format_table(result: Result) -> str:
     seeds = len(protocol["seeds"])
     head = f"{result.evaluation} · {data['name']} · {', '.join(counts)}"
     rows: list[tuple[str, ...]] = [("", "encoder", "untrained", "chance")]
+    absent = "not available" if protocol["config"].get("untrained", True) else "not asked for"
     for name, score in result.scores.items():
-        twin = _cell(name, result.untrained[name]) if name in result.untrained else "not available"
+        twin = _cell(name, result.untrained[name]) if name in result.untrained else absent
         rows.append((name, _cell(name, score), twin, _chance(name, result.chance)))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [

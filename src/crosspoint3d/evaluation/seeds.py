@@ -1,7 +1,7 @@
 """Data and features of every seed, for an encoder and its untrained twin, computed anew only where needed."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -25,11 +25,18 @@ Evaluation = TypeVar("Evaluation", bound=EvaluateConfig)
 
 @dataclass(frozen=True)
 class SplitFeatures:
-    """What one encoder makes of the two splits; `test` is empty when only train was asked for."""
+    """What one encoder makes of the two splits.
+
+    Attributes:
+        train, test: features; `test` is empty when only train was asked for.
+        record: plain values: hash of the weights, k, width, seconds, whether all came from the cache.
+        of: features of further clouds (N, P, 3), by the same encoder and through the same cache.
+    """
 
     train: Float32[np.ndarray, "Ntr D"]
     test: Float32[np.ndarray, "Nte D"]
     record: dict[str, Any]
+    of: Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class SeedFeatures:
     """Everything one seed needs: the clouds, and the features of the encoder and of its untrained twin.
 
     `untrained` is the same object as `trained` when the encoder is itself untrained (`random:`), and None when there
-    is no such twin, because the encoder's architecture is not known (`models.has_twin`).
+    is no such twin, because the encoder's architecture is not known (`models.has_twin`) or nobody asked for it.
     """
 
     seed: int
@@ -78,7 +85,7 @@ def seed_features(config: EvaluateConfig, *, test: bool = True) -> Iterator[Seed
         if trained is None or not fixed:
             trained = _split_features(models.load_encoder(config.encoder, config.k, seed), subset, config, device, test)
         untrained: SplitFeatures | None = trained
-        if not models.has_twin(config.encoder):
+        if not config.untrained or not models.has_twin(config.encoder):
             untrained = None
         elif not config.encoder.startswith("random:"):
             untrained = _split_features(models.untrained(config.encoder, seed, config.k), subset, config, device, test)
@@ -110,7 +117,7 @@ def _split_features(
     }
     if origin := getattr(tower, "origin", None):
         record["origin"] = origin
-    return SplitFeatures(train, held_out, record)
+    return SplitFeatures(train, held_out, record, lambda points: features(points)[0])
 
 
 def check(config: EvaluateConfig) -> None:

@@ -1,23 +1,10 @@
-"""One frozen dataclass a verb: every option, its default and one line of help.
-
-Imports neither torch nor the command-line library. The string under a field is its help text.
-"""
+"""Options of `prepare` and `pretrain`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Device = Literal["auto", "cpu", "cuda", "mps"]
-Protocol = Literal["clean", "paper"]
-MOST_POINTS_BY_DEFAULT = 1024
-
-
-class UsageError(ValueError):
-    """The caller asked for something that cannot be: exit code 2. Names the argument, the value and a remedy."""
-
-
-class RunError(RuntimeError):
-    """A run could not be finished, its arguments being right: exit code 1. Says what is kept and how to go on."""
+from crosspoint3d.config.common import Device
 
 
 @dataclass(frozen=True)
@@ -136,104 +123,3 @@ RECIPES: dict[str, dict[str, Any]] = {
         "grad_clip": 0.0,
     },
 }
-
-
-@dataclass(frozen=True)
-class EvaluateConfig:
-    """What every evaluation needs."""
-
-    encoder: str
-    """Run or encoder folder, published .pth, onnx:FILE, module:function, or random:dgcnn, :pointnet, :dgcnn-partseg."""
-    data: str
-    """A table, modelnet40:DIR (or 10), scanobjectnn:DIR[:VARIANT], clouds:TRAIN.h5,TEST.h5, procedural:COUNT[:SEED]."""
-    out: Path | None = None
-    """Folder for result.json; by default RUN/evaluation/NAME, and nothing is written for a bare encoder."""
-    protocol: Protocol = "clean"
-    """clean chooses everything on the training split; paper repeats the published procedure."""
-    seeds: int = 5
-    """Seeds 0 to this number less one: point subset, folds, episodes, a drawn split, untrained weights."""
-    points: int = 0
-    """Points of each cloud; 0 means 1,024, or all where the data holds fewer."""
-    k: int | None = None
-    """Neighbours in DGCNN's graphs; by default as trained."""
-    device: Device = "auto"
-    """Where to compute features."""
-    batch_size: int = 32
-    """Clouds a forward pass."""
-    limit: float = 1.0
-    """Share of the shapes to use, stratified by category."""
-    cache: bool = True
-    """Read and keep features of clouds in $CROSSPOINT3D_CACHE, or ~/.cache/crosspoint3d/features."""
-
-
-@dataclass(frozen=True)
-class LinearConfig(EvaluateConfig):
-    """Linear SVM on frozen features: train on the train split, score on the test split."""
-
-
-@dataclass(frozen=True)
-class FewShotConfig(EvaluateConfig):
-    """Linear SVM on frozen features of a few labelled shapes a category, over random episodes."""
-
-    n_way: int = 5
-    """Categories an episode."""
-    k_shot: int = 10
-    """Labelled shapes a category."""
-    n_query: int = 20
-    """Test shapes a category."""
-    episodes: int = 10
-    """Episodes a seed."""
-
-
-@dataclass(frozen=True)
-class RetrievalConfig(EvaluateConfig):
-    """Picture to shape and shape to picture search among the shapes of the test split."""
-
-    views: int = 1
-    """Pictures of each shape that are used as queries (the first ones of its row)."""
-
-
-@dataclass(frozen=True)
-class ConvertConfig:
-    """Turn published weights (CrossPoint, STRL, DGCNN) into an encoder folder."""
-
-    weights: Path = field(metadata={"positional": True})
-    """A .pth, .pt, .ckpt, .t7 or .safetensors file with the published names; nothing in it is unpickled."""
-    out: Path = field(metadata={"positional": True})
-    """Encoder folder to create."""
-    k: int | None = None
-    """Neighbours in DGCNN's graphs, which the file does not record; by default as usual for the network."""
-
-
-@dataclass(frozen=True)
-class ReportConfig:
-    """Write one self-contained HTML page about a run."""
-
-    run: Path = field(metadata={"positional": True})
-    """Run folder."""
-    out: Path | None = None
-    """HTML file; by default RUN/report.html."""
-    shapes: int = 400
-    """Shapes on the embedding map."""
-    device: Device = "auto"
-    """Where to compute features."""
-    seed: int = 0
-    """Decides which shapes are shown, and the map."""
-
-
-@dataclass(frozen=True)
-class DemoConfig:
-    """Procedural shapes, prepare, pretrain, evaluate, report: the whole job in about five minutes on two cores."""
-
-    out: Path = Path("demo-run")
-    """Folder for the table, the run and the report."""
-    shapes: int = 1200
-    """Procedural shapes; a fifth is held out."""
-    max_steps: int = 250
-    """Training steps."""
-    workers: int = 0
-    """Processes that prepare shapes; 0 means one a core."""
-    device: Device = "auto"
-    """Where to train."""
-    seed: int = 0
-    """Decides everything."""

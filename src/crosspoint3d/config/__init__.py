@@ -1,0 +1,43 @@
+"""One frozen dataclass a verb: every option, its default and one line of help.
+
+Imports neither torch nor the command-line library. The string under a field is its help text.
+"""
+
+from crosspoint3d.config.common import MOST_POINTS_BY_DEFAULT, Device, Protocol, RunError, UsageError
+from crosspoint3d.config.evaluation import (
+    BenchmarkConfig,
+    ClusterConfig,
+    EvaluateConfig,
+    FewShotConfig,
+    KnnConfig,
+    LabelFractionConfig,
+    LinearConfig,
+    RetrievalConfig,
+    RobustnessConfig,
+)
+from crosspoint3d.config.tools import ConvertConfig, DemoConfig, DownloadConfig, ReportConfig
+from crosspoint3d.config.training import RECIPES, PrepareConfig, PretrainConfig
+
+__all__ = [
+    "MOST_POINTS_BY_DEFAULT",
+    "RECIPES",
+    "BenchmarkConfig",
+    "ClusterConfig",
+    "ConvertConfig",
+    "DemoConfig",
+    "Device",
+    "DownloadConfig",
+    "EvaluateConfig",
+    "FewShotConfig",
+    "KnnConfig",
+    "LabelFractionConfig",
+    "LinearConfig",
+    "PrepareConfig",
+    "PretrainConfig",
+    "Protocol",
+    "ReportConfig",
+    "RetrievalConfig",
+    "RobustnessConfig",
+    "RunError",
+    "UsageError",
+]
