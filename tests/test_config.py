@@ -20,6 +20,7 @@ REQUIRED = {
     "evaluate cluster": ["--encoder", "R", "--data", "T"],
     "evaluate robustness": ["--encoder", "R", "--data", "T"],
     "evaluate benchmark": ["B.yaml", "--out", "O"],
+    "evaluate repeat": ["result.json"],
     "download": ["N"],
     "convert": ["W.pth", "E"],
     "report": ["R"],

@@ -32,6 +32,7 @@ VERBS = {
     "evaluate cluster": Verb(config.ClusterConfig, "evaluation.cluster:cluster"),
     "evaluate robustness": Verb(config.RobustnessConfig, "evaluation.robustness:robustness"),
     "evaluate benchmark": Verb(config.BenchmarkConfig, "evaluation.benchmark:benchmark"),
+    "evaluate repeat": Verb(config.RepeatConfig, "evaluation.repeat:repeat"),
     "download": Verb(config.DownloadConfig, "data.download:download"),
     "convert": Verb(config.ConvertConfig, "models.convert:convert"),
     "report": Verb(config.ReportConfig, "report:report"),

@@ -12,6 +12,7 @@ from crosspoint3d.config.evaluation import (
     KnnConfig,
     LabelFractionConfig,
     LinearConfig,
+    RepeatConfig,
     RetrievalConfig,
     RobustnessConfig,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "PrepareConfig",
     "PretrainConfig",
     "Protocol",
+    "RepeatConfig",
     "ReportConfig",
     "RetrievalConfig",
     "RobustnessConfig",

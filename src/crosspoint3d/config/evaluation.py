@@ -120,3 +120,23 @@ class BenchmarkConfig:
     """Clouds a forward pass."""
     cache: bool = True
     """Read and keep features of clouds in $CROSSPOINT3D_CACHE, or ~/.cache/crosspoint3d/features."""
+
+
+@dataclass(frozen=True)
+class RepeatConfig:
+    """Run an evaluation again from its result.json and compare every score."""
+
+    result: Path = field(metadata={"positional": True})
+    """A result.json, or the folder it is in."""
+    encoder: str = ""
+    """Where the encoder lies now; by default where the record says."""
+    data: str = ""
+    """Where the data lies now; by default where the record says."""
+    out: Path | None = None
+    """Folder for the new result.json; by default `repeated` beside the old one."""
+    device: Literal["", "auto", "cpu", "cuda", "mps"] = ""
+    """Where to compute features; by default as recorded."""
+    cache: bool = False
+    """Read and keep features in the cache; a repetition computes them anew unless told otherwise."""
+    tolerance: float = 1e-6
+    """Largest difference of a score that still counts as repeated."""

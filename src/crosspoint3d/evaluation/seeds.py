@@ -1,5 +1,6 @@
 """Data and features of every seed, for an encoder and its untrained twin, computed anew only where needed."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -55,7 +56,14 @@ class SeedFeatures:
     def record(self) -> dict[str, Any]:
         """Plain values for the protocol record."""
         untrained = None if self.untrained is None else self.untrained.record
-        return {"seed": self.seed, "trained": self.trained.record, "untrained": untrained}
+        digest = hashlib.sha256(np.ascontiguousarray(self.clouds.train_points).data)
+        digest.update(np.ascontiguousarray(self.clouds.test_points).data)
+        return {
+            "seed": self.seed,
+            "clouds_sha256": digest.hexdigest(),
+            "trained": self.trained.record,
+            "untrained": untrained,
+        }
 
 
 def seed_features(config: EvaluateConfig, *, test: bool = True) -> Iterator[SeedFeatures]:

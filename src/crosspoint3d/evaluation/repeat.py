@@ -1,0 +1,113 @@
+"""`evaluate repeat`: run an evaluation again from the record beside its numbers, and say what is different."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crosspoint3d.config import RepeatConfig, UsageError
+from crosspoint3d.evaluation.protocol import Result, read_result
+from crosspoint3d.evaluation.verbs import CONFIGS, evaluate
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """A result and its repetition.
+
+    Attributes:
+        recorded, repeated: the two results.
+        circumstances: what is not the same though it could matter: name, then both values.
+        differences: of each score, the largest one between the values of single seeds; None where one has it only.
+        tolerance: up to which scores count as repeated.
+    """
+
+    recorded: Result
+    repeated: Result
+    circumstances: dict[str, tuple[Any, Any]]
+    differences: dict[str, float | None]
+    tolerance: float
+
+    @property
+    def exit_code(self) -> int:
+        """0 where every score was repeated."""
+        return int(not all(d is not None and d <= self.tolerance for d in self.differences.values()))
+
+    def __str__(self) -> str:
+        lines = [f"{self.recorded.evaluation}, {self.recorded.protocol['mode']} protocol, repeated from its record", ""]
+        width = max(len(name) for name in self.differences)
+        for name, difference in self.differences.items():
+            old, new = (result.scores.get(name) for result in (self.recorded, self.repeated))
+            cells = [f"{score['mean']:.6f}" if score else "missing".rjust(8) for score in (old, new)]
+            apart = "" if difference is None else f"largest difference of a seed {difference:.2g}"
+            lines.append("  ".join([name.ljust(width), *cells, apart]))
+        lines += [f"not the same: {name}: {old} then, {new} now" for name, (old, new) in self.circumstances.items()]
+        return "\n".join([*lines, "NOT REPEATED" if self.exit_code else "repeated"])
+
+
+def repeat(config: RepeatConfig) -> Repetition:
+    """Run the evaluation of a `result.json` again, with the config in its record.
+
+    Paths in the record are as they were given: relative ones hold in the folder of the first run. `encoder` and `data`
+    say where things lie now; hashes in the record tell whether they are the same.
+
+    Raises:
+        UsageError: the file is no result, or the evaluation cannot be run.
+    """
+    file = config.result / "result.json" if config.result.is_dir() else config.result
+    recorded = _read(file)
+    kind = CONFIGS[recorded.evaluation]
+    known = {f.name for f in dataclasses.fields(kind)}
+    values = {name: _value(value) for name, value in recorded.protocol["config"].items() if name in known}
+    values |= {"out": config.out or file.parent / "repeated", "cache": config.cache}
+    values |= {name: given for name in ("encoder", "data") if (given := getattr(config, name))}
+    if config.device:
+        values["device"] = config.device
+    repeated = evaluate(recorded.evaluation, kind(**values))
+    return Repetition(
+        recorded, repeated, _circumstances(recorded, repeated), _differences(recorded, repeated), config.tolerance
+    )
+
+
+def _read(file: Path) -> Result:
+    try:
+        result = read_result(file)
+        found = result.evaluation in CONFIGS and isinstance(result.protocol["config"], dict)
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}; give a result.json that `crosspoint3d evaluate` wrote") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise UsageError(f"{file} is no result of `crosspoint3d evaluate`: {error!r}") from error
+    if not found:
+        raise UsageError(f"{file}: evaluation {result.evaluation!r} is unknown; known are {', '.join(CONFIGS)}")
+    return result
+
+
+def _value(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _circumstances(recorded: Result, repeated: Result) -> dict[str, tuple[Any, Any]]:
+    def of(result: Result) -> dict[str, Any]:
+        protocol, here = result.protocol, result.protocol["environment"]
+        return {
+            "split": protocol["data"].get("split_sha256"),
+            "clouds": [entry.get("clouds_sha256") for entry in protocol["encoders"]],
+            "encoder": protocol["encoder_sha256"],
+            "k": protocol["k"],
+            "points": protocol["points"],
+            "package": protocol["version"],
+            "torch": here["packages"]["torch"],
+            "scikit-learn": here["packages"]["scikit-learn"],
+            "device": protocol["device"],
+        }
+
+    old, new = of(recorded), of(repeated)
+    return {name: (old[name], new[name]) for name in old if old[name] != new[name]}
+
+
+def _differences(recorded: Result, repeated: Result) -> dict[str, float | None]:
+    found: dict[str, float | None] = {}
+    for name in dict.fromkeys([*recorded.scores, *repeated.scores]):
+        old, new = (result.scores.get(name, {}).get("values", []) for result in (recorded, repeated))
+        alike = old and len(old) == len(new)
+        found[name] = max(abs(a - b) for a, b in zip(old, new, strict=True)) if alike else None
+    return found

@@ -1,0 +1,76 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crosspoint3d.cli import run
+from crosspoint3d.config import LinearConfig, RepeatConfig, UsageError
+from crosspoint3d.evaluation.linear_probe import linear
+from crosspoint3d.evaluation.protocol import read_result
+from crosspoint3d.evaluation.repeat import repeat
+from tests.evaluation.fakes import Radii, cluster_clouds, use_encoders
+
+
+@pytest.fixture
+def result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    use_encoders(monkeypatch, trained=Radii(1.0), untrained=Radii(0.1))
+    monkeypatch.setattr("crosspoint3d.evaluation.seeds.load_clouds", cluster_clouds(0.3))
+    linear(LinearConfig(encoder="run", data="somewhere", seeds=2, points=8, device="cpu", out=tmp_path / "linear"))
+    return tmp_path / "linear" / "result.json"
+
+
+def test_a_result_repeats_from_its_record_alone(result: Path) -> None:
+    before = result.read_bytes()
+    repetition = repeat(RepeatConfig(result.parent))
+    assert repetition.exit_code == 0 and repetition.circumstances == {}
+    assert set(repetition.differences.values()) == {0.0}
+    assert str(repetition).splitlines()[-1] == "repeated"
+    assert result.read_bytes() == before
+    again = read_result(result.parent / "repeated" / "result.json")
+    assert again.scores == read_result(result).scores and again.protocol["config"]["points"] == 8
+
+
+def test_another_encoder_is_found_out(result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_encoders(monkeypatch, trained=Radii(0.0), untrained=Radii(0.1))
+    repetition = repeat(RepeatConfig(result, encoder="elsewhere"))
+    assert repetition.exit_code == 1 and list(repetition.circumstances) == ["encoder"]
+    assert repetition.repeated.protocol["encoder"] == "elsewhere"
+    assert str(repetition).splitlines()[-1] == "NOT REPEATED"
+
+
+def test_other_clouds_of_the_same_names_are_found_out(result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crosspoint3d.evaluation.seeds.load_clouds", cluster_clouds(0.30001))
+    assert list(repeat(RepeatConfig(result)).circumstances) == ["clouds"]
+
+
+def test_a_score_that_is_missing_is_not_repeated(result: Path) -> None:
+    values = json.loads(result.read_text())
+    values["scores"]["another"] = values["scores"]["overall_accuracy"]
+    result.write_text(json.dumps(values))
+    repetition = repeat(RepeatConfig(result, tolerance=1.0))
+    assert repetition.differences["another"] is None and repetition.exit_code == 1
+    assert "missing" in str(repetition)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("{}", "no result"), ("[", "no result"), (None, "No such file"), ("odd", "'odd' is unknown")]
+)
+def test_what_is_no_result_is_refused(text: str | None, message: str, tmp_path: Path, result: Path) -> None:
+    file = tmp_path / "other.json"
+    if text == "odd":
+        file.write_text(json.dumps(json.loads(result.read_text()) | {"evaluation": "odd"}))
+    elif text is not None:
+        file.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        repeat(RepeatConfig(file))
+
+
+def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--encoder", "random:pointnet", "--data", "procedural:96", "--points", "64", "--device", "cpu"]
+    few_shot = ["evaluate", "few-shot", *words, "--k-shot", "2", "--n-query", "1", "--seeds", "2", "--n-way", "3"]
+    assert run([*few_shot, "--out", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert run(["evaluate", "repeat", str(tmp_path / "result.json")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "repeated"
+    assert np.isfinite(read_result(tmp_path / "repeated" / "result.json").scores["accuracy"]["mean"])
