@@ -53,7 +53,7 @@ def losses_figure(rows: Sequence[dict[str, Any]], batch_size: int | None = None)
         rows: lines of metrics.jsonl; a term that is None everywhere is left out.
         batch_size: shapes a step; adds ln(2B - 1), the value of a term whose projections know nothing.
     """
-    figure = _figure("loss")
+    figure = base_figure("loss")
     steps = [row["step"] for row in rows]
     every = max(1, len(rows) // MOST_LINES)
     for name, (words, color) in TERMS.items():
@@ -78,7 +78,7 @@ def losses_figure(rows: Sequence[dict[str, Any]], batch_size: int | None = None)
 
 def learning_rate_figure(rows: Sequence[dict[str, Any]]) -> go.Figure:
     """Learning rate over the steps."""
-    figure = _figure("learning rate")
+    figure = base_figure("learning rate")
     every = max(1, len(rows) // MOST_LINES)
     kept = rows[::every]
     figure.add_scatter(
@@ -96,7 +96,7 @@ def map_figure(coordinates: Float[np.ndarray, "N 2"], categories: Sequence[str |
     `customdata` holds the row of each shape; hover text is left to the page, which shows the shape's picture.
     """
     styles = category_styles(categories)
-    figure = _figure(None)
+    figure = base_figure(None)
     figure.update_layout(hovermode="closest", margin={"l": 8, "r": 8, "t": 8, "b": 8}, showlegend=False)
     figure.update_xaxes(visible=False, range=_padded(coordinates[:, 0]))
     figure.update_yaxes(visible=False, range=_padded(coordinates[:, 1]), scaleanchor="x")
@@ -117,7 +117,8 @@ def map_figure(coordinates: Float[np.ndarray, "N 2"], categories: Sequence[str |
     return figure
 
 
-def _figure(y_title: str | None) -> go.Figure:
+def base_figure(y_title: str | None, x_title: str = "step") -> go.Figure:
+    """An empty figure in the house's fonts and colours; without `y_title` no axis has one."""
     axis = {"gridcolor": LINE, "zeroline": False, "linecolor": LINE, "ticks": "", "automargin": True}
     return go.Figure(
         layout={
@@ -129,7 +130,7 @@ def _figure(y_title: str | None) -> go.Figure:
             "hovermode": "x unified",
             "hoverlabel": {"bgcolor": "white", "bordercolor": LINE, "font": {"color": INK}},
             "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"color": INK}},
-            "xaxis": axis | {"title": {"text": "step" if y_title else None, "standoff": 6}, "showgrid": False},
+            "xaxis": axis | {"title": {"text": x_title if y_title else None, "standoff": 6}, "showgrid": False},
             "yaxis": axis | {"title": {"text": y_title, "standoff": 8}},
             "dragmode": False,
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": "#a6b0bb", "activecolor": INK},

@@ -98,3 +98,31 @@ def test_the_table_shows_all_three_columns() -> None:
     assert rank.split() == ["mean_rank", "3.0", "6.0", "7.0"]
     assert "note: from the data" in lines
     assert "1,977 train shapes" in lines[0]
+
+
+def test_scores_under_conditions_stand_in_groups() -> None:
+    values = {name: summary([0.5, 0.6]) for name in ("overall_accuracy", "a@drop=5%", "b@drop=5%", "a@drop=90%", "r@1")}
+    lines = format_table(result(scores=values, untrained={}, chance={"a@drop=5%": 0.25})).splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("overall_accuracy"))
+    shown = [line[:12].rstrip() for line in lines[start : start + 6]]
+    assert shown == ["overall_accu", "a@drop", "  =5%", "  =90%", "b@drop=5%", "r@1"]
+    assert lines[start + 2].endswith("25.0 %") and lines[start + 1] == "a@drop"
+    assert len({line.index("±") for line in lines[start : start + 6] if "±" in line}) == 1
+
+
+def test_categories_are_told_and_written_and_those_of_an_older_result_removed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    matrix = [[53, 33], [2, 84]]
+    details = {"categories": ["night_stand", "dresser"], "trained": {"confusion_over_seeds": matrix}}
+    with_classes = result(details=details)
+    text = format_table(with_classes)
+    assert "hardest of 2 categories (means over 2 seeds)" in text
+    assert "night_stand   61.6 % of 43, taken for dresser 16.5x" in text
+    config = LinearConfig("run", "table", out=tmp_path)
+    write_result(config, "linear", with_classes)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["confusion.csv", "per_class.csv", "result.json"]
+    assert (tmp_path / "confusion.csv").read_text() == "truth,night_stand,dresser\nnight_stand,53,33\ndresser,2,84\n"
+    write_result(config, "linear", result())
+    assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
+    assert "written:" in capsys.readouterr().err

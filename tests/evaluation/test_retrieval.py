@@ -10,10 +10,10 @@ from PIL import Image
 from crosspoint3d.config import PretrainConfig, RetrievalConfig, UsageError
 from crosspoint3d.config_file import save_yaml
 from crosspoint3d.data.clouds import PicturedClouds
-from crosspoint3d.evaluation import retrieval as module
-from crosspoint3d.evaluation.metrics import retrieval_chance
-from crosspoint3d.evaluation.retrieval import joint_scores, retrieval
+from crosspoint3d.evaluation import picture_retrieval as module
+from crosspoint3d.evaluation.retrieval import retrieval
 from crosspoint3d.models import build_crosspoint, save_tower
+from tests.evaluation.fakes import cluster_clouds
 
 SHAPES = 12
 
@@ -58,34 +58,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config(run: Path, **changes: Any) -> RetrievalConfig:
-    values = {"encoder": str(run), "data": "table", "seeds": 2, "points": 32, "device": "cpu"}
+    values = {"encoder": str(run), "data": "table", "seeds": 2, "points": 32, "device": "cpu", "search": "pictures"}
     return RetrievalConfig(**(values | changes))
-
-
-def test_perfect_projections_find_everything_both_ways() -> None:
-    clouds = np.random.default_rng(0).normal(size=(30, 6))
-    scores = joint_scores(clouds, np.stack([2 * clouds, 0.1 * clouds]))
-    for way in ("picture_to_shape", "shape_to_picture"):
-        assert scores[f"{way}_recall@1"] == 1
-        assert scores[f"{way}_mean_rank"] == 1
-
-
-def test_the_directions_are_not_the_same() -> None:
-    clouds, pictures = np.eye(3), np.eye(3)
-    pictures[2] = [0.8, 0.0, 0.6]  # closer to cloud 0 than to its own
-    scores = joint_scores(clouds, pictures[None])
-    assert scores["picture_to_shape_recall@1"] == pytest.approx(2 / 3)
-    assert scores["shape_to_picture_recall@1"] == 1.0
-
-
-@pytest.mark.parametrize("collapsed", ["clouds", "pictures"])
-def test_a_collapsed_tower_scores_no_better_than_chance(collapsed: str) -> None:
-    towers = {name: np.random.default_rng(0).normal(size=(50, 6)) for name in ("clouds", "pictures")}
-    towers[collapsed] = np.ones((50, 6))
-    scores, chance = joint_scores(towers["clouds"], towers["pictures"][None]), retrieval_chance(50)
-    for way in ("picture_to_shape", "shape_to_picture"):
-        assert scores[f"{way}_mean_rank"] == pytest.approx(chance["mean_rank"], rel=0.2)
-        assert scores[f"{way}_recall@1"] <= 2 * chance["recall@1"]
 
 
 def test_retrieval_end_to_end(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,5 +118,82 @@ def test_clouds_without_pictures_are_refused(run: Path) -> None:
 
 def test_points_default_to_what_there_is(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "load_views", shapes())
-    result = module.retrieval(config(run, points=0))
+    result = retrieval(config(run, points=0))
     assert result.protocol["points"]["count"] == 32
+
+
+def labelled(monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
+    """Labelled clouds beside the pictured ones."""
+    monkeypatch.setattr(module, "load_views", shapes())
+    for where in ("seeds", "retrieval"):
+        monkeypatch.setattr(f"crosspoint3d.evaluation.{where}.load_clouds", cluster_clouds(points=32, **options))
+
+
+def test_all_is_both_searches_in_one_result(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labelled(monkeypatch)
+    both, one, other = (retrieval(config(run, search=search)) for search in ("all", "shapes", "pictures"))
+    assert both.scores == one.scores | other.scores and both.untrained == one.untrained | other.untrained
+    assert both.chance == one.chance | other.chance
+    assert next(iter(both.scores)) == "shape_to_shape_map" and both.details == one.details
+    assert both.protocol["data"] == one.protocol["data"]
+    assert both.protocol["gallery"] == SHAPES and both.protocol["pictured_data"]["shapes"] == SHAPES
+    assert both.protocol["shape_to_shape"] == one.protocol["shape_to_shape"]
+    for entry, shape, picture in zip(*(r.protocol["encoders"] for r in (both, one, other)), strict=True):
+        assert set(entry["trained"]) == set(shape["trained"]) | {"image_sha256"}
+        assert entry["trained"]["image_sha256"] == picture["trained"]["image_sha256"]
+        assert entry["clouds_sha256"] == shape["clouds_sha256"]
+    assert not any("searched" in note for note in both.protocol["notes"])
+
+
+def test_the_record_says_what_came_from_the_cache(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CROSSPOINT3D_CACHE", str(tmp_path))
+    labelled(monkeypatch)
+    for expected in (False, True):
+        entries = retrieval(config(run, seeds=1)).protocol["encoders"]
+        assert entries[0]["trained"]["from_cache"] is entries[0]["untrained"]["from_cache"] is expected
+        assert entries[0]["trained"]["seconds"] >= 0
+    assert retrieval(config(run, seeds=1, search="all")).protocol["encoders"][0]["trained"]["from_cache"] is False
+
+
+@pytest.mark.parametrize("encoder", ["random:pointnet", "tests.evaluation.test_no_twin:extents", "inner"])
+def test_all_without_an_image_encoder_is_shapes(run: Path, monkeypatch: pytest.MonkeyPatch, encoder: str) -> None:
+    labelled(monkeypatch)
+    encoder = str(run / "encoder") if encoder == "inner" else encoder
+    result = retrieval(config(run, encoder=encoder, search="all", seeds=1))
+    assert all(name.startswith("shape_to_shape") for name in result.scores)
+    assert any(note.startswith("pictures were not searched:") for note in result.protocol["notes"])
+    with pytest.raises(UsageError, match=r"no image encoder|an encoder of pictures|neither image_encoder"):
+        retrieval(config(run, encoder=encoder, search="pictures"))
+
+
+def test_all_without_pictures_is_shapes(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crosspoint3d.evaluation.seeds.load_clouds", cluster_clouds(points=32))
+    result = retrieval(config(run, data="procedural:60", search="all", seeds=1))
+    assert any("procedural:60 has no pictures" in note for note in result.protocol["notes"])
+    assert set(result.scores) == set(result.chance) and "shape_to_shape_map" in result.scores
+
+
+def test_all_without_categories_is_pictures(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labelled(monkeypatch, test=3)
+    result = retrieval(config(run, search="all"))
+    assert all("picture" in name for name in result.scores) and "paired" not in result.details
+    assert any("shape to shape was not searched: --data table: no category" in n for n in result.protocol["notes"])
+    with pytest.raises(UsageError, match="no category has two test shapes"):
+        retrieval(config(run, search="shapes"))
+
+
+@pytest.mark.parametrize("search", ["all", "pictures"])
+def test_an_untrained_twin_is_left_out_when_nobody_asks(
+    run: Path, monkeypatch: pytest.MonkeyPatch, search: str
+) -> None:
+    labelled(monkeypatch)
+    result = retrieval(config(run, search=search, untrained=False))
+    assert result.untrained == {} and result.protocol["encoders"][0]["untrained"] is None
+    assert "not asked for" in str(result)
+
+
+def test_paper_is_clean_and_says_so(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labelled(monkeypatch)
+    clean, paper = (retrieval(config(run, search="all", protocol=mode, seeds=1)) for mode in ("clean", "paper"))
+    assert clean.scores == paper.scores
+    assert any("the paper protocol is the clean one" in note for note in paper.protocol["notes"])

@@ -50,5 +50,7 @@ def test_what_it_does_not_change_is_shared(monkeypatch: pytest.MonkeyPatch) -> N
     assert first.untrained is not second.untrained
     assert first.trained.record["sha256"] != first.untrained.record["sha256"]
     assert first.trained.test.shape == (12, 3)
-    (train_only,) = seed_features(config(seeds=1), test=False)
+    (test_only,) = seed_features(config(seeds=1), ["test"])
+    assert np.array_equal(test_only.trained.test, first.trained.test) and test_only.trained.train.shape == (0, 3)
+    (train_only,) = seed_features(config(seeds=1), ["train"])
     assert train_only.trained.test.shape == (0, 3)

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.svm import SVC
 
+from crosspoint3d.config import UsageError
 from crosspoint3d.evaluation.svm import Scaled, by_features, by_products, scaled, svm_predictions
 
 
@@ -135,3 +136,23 @@ def test_an_unfinished_machine_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crosspoint3d.evaluation.svm.MAX_ITER", 5)
     (found,) = svm_predictions(gram, labels, by_products(cross), [100.0])
     assert not found.converged
+
+
+@pytest.mark.parametrize("spread", [0.3, 2.0, 8.0])
+@pytest.mark.parametrize("exponent", [-6, -2, 0, 2, 5, 8])
+def test_tiny_and_huge_c_predict_as_a_linear_kernel_does(spread: float, exponent: int) -> None:
+    train, labels, test = clusters([60, 5, 30, 1, 20, 2], queries=500, width=150, spread=spread)
+    features = scaled(train, test)
+    gram = features.train @ features.train.T
+    c = 10.0**exponent
+    (found,) = svm_predictions(gram, labels, by_features(features.train, features.test), [c])
+    assert found.converged
+    assert (found.labels == plain(train, labels, test, c / features.unit)).mean() >= 0.996
+
+
+def test_one_category_is_no_problem_to_solve() -> None:
+    train, labels, test = clusters([9, 9])
+    features = scaled(train, test)
+    gram, cross = products(features)
+    with pytest.raises(UsageError, match="one category"):
+        svm_predictions(gram, labels, by_products(cross), [1.0], np.flatnonzero(labels == 1))

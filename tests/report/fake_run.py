@@ -1,14 +1,16 @@
 """A small run folder: untrained towers, a table of ellipsoids, made-up metrics and evaluation results."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from crosspoint3d.config import PretrainConfig
 from crosspoint3d.config_file import to_dict
+from crosspoint3d.evaluation.classes import class_details
 from crosspoint3d.evaluation.metrics import summary
 from crosspoint3d.evaluation.protocol import Result
 from crosspoint3d.models import ProjectionHead, Tower, image_encoder, save_tower
@@ -73,9 +75,72 @@ RETRIEVAL = result(
 )
 
 
-def write_results(run: Path) -> None:
-    """The three evaluations above, where the verbs would put them."""
-    for found in (LINEAR, FEW_SHOT, RETRIEVAL):
-        folder = run / "evaluation" / found.evaluation
+def fake_confusion(categories: int, seed: int = 0) -> np.ndarray:
+    """Counts of ten test shapes a category, most of them right."""
+    generator = np.random.default_rng(seed)
+    shares = np.eye(categories) * 3 + generator.dirichlet(np.full(categories, 0.1), categories)
+    return np.stack([generator.multinomial(10, row / row.sum()) for row in shares])
+
+
+def classified(kind: str, categories: int = 6) -> Result:
+    """A result with the details of evaluations that classify test shapes."""
+    names = [f"category_{row}" for row in range(categories)]
+    counts = {who: [fake_confusion(categories, seed)] for seed, who in enumerate(("trained", "untrained"))}
+    return replace(
+        result(kind, {"overall_accuracy": [0.8]}, {"overall_accuracy": [0.5]}, overall_accuracy=0.25),
+        details=class_details(names, counts),
+    )
+
+
+def along(kind: str, curves: dict[str, list[float | str]], **plain: list[float]) -> Result:
+    """A result with `overall_accuracy` along conditions.
+
+    Args:
+        kind: of the evaluation.
+        curves: levels by condition; the condition "" is a share of something.
+        plain: values of scores without a condition.
+    """
+    scores, described = dict(plain), []
+    for condition, levels in curves.items():
+        names = [
+            f"overall_accuracy@{condition}={level}" if condition else f"overall_accuracy@{level}%" for level in levels
+        ]
+        scores |= {name: [0.8 - 0.1 * place, 0.82 - 0.1 * place] for place, name in enumerate(names)}
+        title, log = condition.title() or "Overall accuracy", not condition
+        described.append({"title": title, "x_label": "how much", "x": levels, "scores": names, "log": log})
+    untrained = {name: [value - 0.2 for value in values] for name, values in scores.items()}
+    found = result(kind, scores, untrained)
+    return replace(found, chance=dict.fromkeys(scores, 0.1), details={"curves": described})
+
+
+def few_shot(n_way: int, k_shot: int, classifier: str = "linear SVM") -> Result:
+    """A few-shot result of this setting."""
+    episodes = {"n_way": n_way, "k_shot": k_shot}
+    return replace(FEW_SHOT, protocol=FEW_SHOT.protocol | {"episodes": episodes, "classifier": classifier})
+
+
+def every_kind() -> dict[str, Result]:
+    """Results of all evaluations by their folders."""
+    damages: dict[str, list[float | str]] = {name: [1, 2, 5, 10, 20] for name in ("jitter", "drop", "so3", "outliers")}
+    shapes = {"shape_to_shape_map": [0.4, 0.5], "shape_to_shape_recall@1": [0.6, 0.7]}
+    robust = along("robustness", damages, overall_accuracy=[0.9, 0.9], mean_over_corruptions=[0.6, 0.62])
+    other = {"overall_accuracy@transfer=elsewhere": summary([0.3, 0.32])}
+    return {
+        "linear": classified("linear"),
+        "knn": classified("knn"),
+        "few-shot": few_shot(5, 10),
+        "few-shot-10-20": few_shot(10, 20),
+        "few-shot-means": few_shot(5, 10, "nearest mean"),
+        "label-fraction": along("label-fraction", {"": [1, 10, 100]}),
+        "retrieval": replace(RETRIEVAL, scores=RETRIEVAL.scores | {name: summary(v) for name, v in shapes.items()}),
+        "cluster": result("cluster", {"nmi": [0.5, 0.6], "ari": [0.2, 0.1]}, {"nmi": [0.4, 0.4]}),
+        "robustness": replace(robust, scores=robust.scores | other),
+    }
+
+
+def write_results(run: Path, results: dict[str, Result] | None = None) -> None:
+    """Results by their folders; by default linear, few-shot and retrieval, where the verbs would put them."""
+    for name, found in (results or {r.evaluation: r for r in (LINEAR, FEW_SHOT, RETRIEVAL)}).items():
+        folder = run / "evaluation" / name
         folder.mkdir(parents=True)
         (folder / "result.json").write_text(json.dumps(asdict(found)))

@@ -1,47 +1,8 @@
 import json
 from dataclasses import replace
 
-import pytest
-
-from crosspoint3d.report.scores import command, score_table, spread, verdict
-from tests.report.fake_run import FEW_SHOT, LINEAR, RETRIEVAL
-
-
-def score(mean: float, half: float, n: int = 5) -> dict[str, float]:
-    return {"mean": mean, "ci95": half, "n": n}
-
-
-@pytest.mark.parametrize(
-    ("name", "trained", "untrained", "expected"),
-    [
-        ("accuracy", score(0.8, 0.01), score(0.7, 0.02), ("+10.0 points", "better")),
-        ("accuracy", score(0.7, 0.01), score(0.8, 0.02), ("−10.0 points", "worse")),
-        ("accuracy", score(0.8, 0.06), score(0.7, 0.05), ("+10.0 points", "open")),
-        ("accuracy", score(0.8, 0.0, 1), score(0.7, 0.0, 1), ("+10.0 points", "open")),
-        ("accuracy", score(0.8, 0.0), score(0.8, 0.0), ("+0.0 points", "open")),
-        ("mean_rank", score(3.0, 0.1), score(6.5, 0.1), ("−3.5", "better")),
-        ("mean_rank", score(9.0, 0.1), score(6.5, 0.1), ("+2.5", "worse")),
-    ],
-)
-def test_a_difference_is_decided_only_where_intervals_are_apart(
-    name: str, trained: dict[str, float], untrained: dict[str, float], expected: tuple[str, str]
-) -> None:
-    assert verdict(name, trained, untrained) == expected
-
-
-def test_shares_are_percentages_and_ranks_are_not() -> None:
-    assert spread("overall_accuracy", score(0.8125, 0.0219)) == "81.2 ± 2.2 %"
-    assert spread("mean_rank", score(3.14, 0.2)) == "3.1 ± 0.2"
-    assert spread("recall@1", score(0.5, 0.0, 1)) == "50.0 %"
-
-
-def test_bars_stay_on_their_track() -> None:
-    wide = replace(
-        LINEAR, scores={"overall_accuracy": score(0.9, 0.3)}, untrained={"overall_accuracy": score(0.1, 0.3)}
-    )
-    bar = score_table("linear", wide).rows[0].bar
-    assert bar is not None
-    assert bar.trained == (90.0, 60.0, 100.0) and bar.untrained == (10.0, 0.0, 40.0) and bar.chance == 25.0
+from crosspoint3d.report.scores import command, few_shot_table, score_table
+from tests.report.fake_run import FEW_SHOT, LINEAR, RETRIEVAL, along, every_kind, few_shot
 
 
 def test_titles_groups_and_records() -> None:
@@ -56,6 +17,36 @@ def test_titles_groups_and_records() -> None:
     assert record["protocol"]["command"] == command(RETRIEVAL) == "crosspoint3d evaluate retrieval --encoder 'a b'"
 
 
-def test_a_result_without_a_baseline_says_so() -> None:
-    row = score_table("linear", replace(LINEAR, untrained={}, chance={})).rows[0]
-    assert (row.untrained, row.difference, row.tone, row.chance) == ("not measured", "", "open", "")
+def test_few_shot_settings_share_a_table_and_what_differs_makes_groups() -> None:
+    results = {"b": few_shot(10, 20), "a": few_shot(5, 10), "c": few_shot(5, 20), "few-shot": few_shot(5, 10, "mean")}
+    table = few_shot_table(results)
+    assert [(row.group, row.label) for row in table.rows] == [
+        ("linear SVM", "5-way 10-shot"),
+        ("linear SVM", "5-way 20-shot"),
+        ("linear SVM", "10-way 20-shot"),
+        ("mean", "5-way 10-shot"),
+    ]
+    assert table.title == "Few-shot" and table.notes == ["a note to read"]
+    assert table.protocol.startswith("clean protocol · some table") and "SVM" not in table.protocol
+    assert set(json.loads(table.record)) == set(results)
+
+
+def test_few_shot_rows_that_differ_in_nothing_known_are_told_apart_by_their_folders() -> None:
+    table = few_shot_table({"a": few_shot(5, 10), "b": few_shot(5, 10)})
+    assert [row.label for row in table.rows] == ["5-way 10-shot (a)", "5-way 10-shot (b)"]
+    assert few_shot_table({"few-shot": FEW_SHOT}) == score_table("few-shot", FEW_SHOT)
+    unknown = replace(FEW_SHOT, protocol=FEW_SHOT.protocol | {"episodes": None})
+    assert few_shot_table({"a": unknown, "b": few_shot(5, 10)}).rows[0].label == "setting unknown"
+
+
+def test_many_scores_under_conditions_are_folded_away_only_where_plots_show_them() -> None:
+    robust = every_kind()["robustness"]
+    table = score_table("robustness", robust)
+    assert len(table.rows) == 3 and len(table.folded) == 20
+    bare = score_table("robustness", replace(robust, details={}))
+    assert len(bare.rows) == 23 and bare.folded == []
+    few = score_table("robustness", along("robustness", {"jitter": [1, 2]}, overall_accuracy=[0.9, 0.9]))
+    assert len(few.rows) == 3 and few.folded == []
+    shares = score_table("label-fraction", along("label-fraction", {"": list(range(1, 31))}))
+    assert len(shares.rows) == 30, "no other row is left to show"
+    assert score_table("linear", LINEAR).folded == []

@@ -11,7 +11,7 @@ from crosspoint3d.config import ReportConfig, UsageError
 from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.report import report, write
 from tests.data.tables import example_row, example_table
-from tests.report.fake_run import LINEAR, write_results, write_run
+from tests.report.fake_run import LINEAR, classified, every_kind, write_results, write_run
 
 SECTIONS = ["results", "search", "map", "training", "examples", "record"]
 
@@ -194,6 +194,53 @@ def test_a_broken_result_is_named_and_the_others_are_shown(tmp_path: Path) -> No
     assert "evaluation/linear/result.json: cannot be read" in page.text
     assert "crosspoint3d evaluate linear" in page.text and "Few-shot, 5-way 10-shot" in page.text
     assert "new kind · knn" in page.text
+
+
+def test_all_evaluations_are_on_one_page_that_is_the_same_every_time(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", None, images=False)
+    write_results(run, every_kind())
+    report(ReportConfig(run, out=tmp_path / "page.html"))
+    report(ReportConfig(run, out=tmp_path / "again.html"))
+    html = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert html == (tmp_path / "again.html").read_text(encoding="utf-8")
+    assert len(html) - html.index('<script type="application/json"') < 200_000, "plots stay small beside plotly.js"
+    page = Page(html)
+    for words in (
+        "Nearest neighbours on frozen features",
+        "Linear SVM 5-way 10-shot 80.0",
+        "Linear SVM with few labels",
+        "Shape → shape Mean average precision",
+        "NMI (normalised mutual information)",
+        "Jitter how much",
+        "All 20 scores under these conditions",
+        "elsewhere: overall accuracy",
+        "Dashed: without damage",
+        "What is taken for what Rows: what a shape is",
+    ):
+        assert words in page.text, words
+    assert "not measured yet" not in page.text and "More can be measured" not in page.text
+    charts = page.json("data-charts")
+    assert len(charts) == 9 and set(charts) <= set(page.ids)
+    assert all(figure["data"] for figure in charts.values())
+    own = [data for _, _, data in page.raw if "plotly.js v" not in data[:200]]
+    assert not any("http" in data for data in own)
+
+
+def test_evaluations_that_are_no_main_ones_are_named_in_one_line(page: Page) -> None:
+    assert page.text.count("More can be measured: crosspoint3d evaluate knn") == 1
+    assert "likewise label-fraction, cluster, robustness." in page.text
+
+
+def test_categories_with_strange_names_stay_text(tmp_path: Path) -> None:
+    evil = "</script><img src=http://x>"
+    found = classified("linear")
+    run = write_run(tmp_path / "run", None, images=False)
+    write_results(run, {"linear": replace(found, details=found.details | {"categories": [evil] * 6})})
+    report(ReportConfig(run))
+    html = (run / "report.html").read_text(encoding="utf-8")
+    assert "<img src=http" not in html and html.count("</script>") == html.count("<script")
+    (name,) = [name for name in Page(html).json("data-charts") if name.endswith("confusion")]
+    assert any(evil in text for row in Page(html).json("data-charts")[name]["data"][0]["text"] for text in row)
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:

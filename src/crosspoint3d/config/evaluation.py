@@ -14,7 +14,7 @@ class EvaluateConfig:
     encoder: str
     """Run or encoder folder, published .pth, onnx:FILE, module:function, or random:dgcnn, :pointnet, :dgcnn-partseg."""
     data: str
-    """A table, modelnet40:DIR (or 10), scanobjectnn:DIR[:VARIANT], clouds:TRAIN.h5,TEST.h5, procedural:COUNT[:SEED]."""
+    """Table, modelnet40:DIR (or 10), scanobjectnn:DIR[:VARIANT], clouds:A.h5,B.h5, procedural:COUNT, images:DIR."""
     out: Path | None = None
     """Folder for result.json; by default RUN/evaluation/NAME, and nothing is written for a bare encoder."""
     protocol: Protocol = "clean"
@@ -99,7 +99,7 @@ class RobustnessConfig(EvaluateConfig):
     """Linear SVM trained on clean clouds, scored on damaged and turned ones."""
 
     corruptions: tuple[str, ...] = ()
-    """Which ones (rotate_z, so3, jitter, drop, fewer, partial, scale, outliers); empty means all."""
+    """Which ones (rotate_z, so3, jitter, drop, fewer, partial, scale, outliers), or none; empty means all."""
     test_shapes: int = 0
     """Test shapes to use, stratified by category; 0 means all."""
     transfer: tuple[str, ...] = ()

@@ -29,9 +29,11 @@ class DownloadConfig:
     accept_terms: bool = False
     """Accept the terms that are shown; otherwise they are asked for, on a terminal."""
     sha256: str = ""
-    """Expected SHA-256 of the file, where none is known."""
+    """Expected SHA-256 of the file; goes before the one in the list."""
     keep_archive: bool = False
     """Keep the archive after it was unpacked."""
+    catalogue: Path | None = None
+    """YAML file with further data sets or a laboratory's own mirrors, laid over the built-in list."""
 
 
 @dataclass(frozen=True)

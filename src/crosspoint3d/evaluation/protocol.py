@@ -14,6 +14,8 @@ from torch import nn
 
 from crosspoint3d.config import EvaluateConfig
 from crosspoint3d.config_file import to_dict
+from crosspoint3d.evaluation.class_tables import class_table, hardest_lines, write_class_tables
+from crosspoint3d.evaluation.score_names import by_condition
 from crosspoint3d.runtime import atomic, environment, pick_device
 
 NO_TWIN = "untrained: not available for this encoder (its architecture is not known)"
@@ -126,13 +128,18 @@ def result_folder(config: EvaluateConfig, verb: str) -> Path | None:
 
 
 def write_result(config: EvaluateConfig, verb: str, result: Result) -> Path | None:
-    """Write `result.json`, whole or not at all; its path, or None when the result has no folder."""
+    """Write `result.json`, whole or not at all, and beside it the categories as CSV files where it has any.
+
+    Returns:
+        The path of result.json, or None when the result has no folder.
+    """
     folder = result_folder(config, verb)
     if folder is None:
         return None
     with atomic(folder / "result.json") as temporary:
         temporary.write_text(json.dumps(asdict(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     sys.stderr.write(f"written: {folder / 'result.json'}\n")
+    write_class_tables(folder, class_table(result.details, len(result.protocol["seeds"])))
     return folder / "result.json"
 
 
@@ -144,14 +151,14 @@ def read_result(path: Path) -> Result:
 def format_table(result: Result) -> str:
     """The result as lines for a terminal: encoder, untrained twin and chance side by side, then the notes."""
     protocol, data = result.protocol, result.protocol["data"]
-    counts = [f"{data[key]:,} {word}" for key, word in _COUNTS if key in data]
+    counts = [f"{data[key]:,} {word}" for key, word in COUNTS if key in data]
     seeds = len(protocol["seeds"])
     head = f"{result.evaluation} · {data['name']} · {', '.join(counts)}"
     rows: list[tuple[str, ...]] = [("", "encoder", "untrained", "chance")]
-    absent = "not available" if protocol["config"].get("untrained", True) else "not asked for"
-    for name, score in result.scores.items():
-        twin = _cell(name, result.untrained[name]) if name in result.untrained else absent
-        rows.append((name, _cell(name, score), twin, _chance(name, result.chance)))
+    for start, names in by_condition(result.scores).items():
+        grouped = len(names) > 1
+        rows += [(start, "", "", "")] * grouped
+        rows += [("  " + name.removeprefix(start) if grouped else name, *_cells(name, result)) for name in names]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = [
         head,
@@ -166,15 +173,24 @@ def format_table(result: Result) -> str:
         lines.append("  ".join(cells).rstrip())
     if any(score["n"] > 1 for score in result.scores.values()):
         lines += ["", "± is the 95 % confidence interval of the mean"]
+    hardest = hardest_lines(class_table(result.details, seeds))
+    lines += [""] * bool(hardest) + hardest
     return "\n".join(lines + [f"note: {note}" for note in protocol["notes"]])
 
 
-_COUNTS = (
+COUNTS = (
     ("train_shapes", "train shapes"),
     ("test_shapes", "test shapes"),
     ("shapes", "shapes"),
+    ("pictures", "pictures"),
     ("categories", "categories"),
 )
+
+
+def _cells(name: str, result: Result) -> tuple[str, str, str]:
+    absent = "not available" if result.protocol["config"].get("untrained", True) else "not asked for"
+    twin = _cell(name, result.untrained[name]) if name in result.untrained else absent
+    return _cell(name, result.scores[name]), twin, _chance(name, result.chance)
 
 
 def _cell(name: str, score: dict[str, Any]) -> str:

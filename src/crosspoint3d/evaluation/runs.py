@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from crosspoint3d.config import EvaluateConfig
 from crosspoint3d.data.clouds import LabelledClouds
 from crosspoint3d.evaluation.protocol import NOTHING_RANDOM, Result, protocol_record, write_result
-from crosspoint3d.evaluation.seeds import SeedFeatures, SplitFeatures, seed_features
+from crosspoint3d.evaluation.seeds import PARTS, SeedFeatures, SplitFeatures, seed_features
 
 Score = TypeVar("Score")
 
@@ -48,7 +48,7 @@ def over_seeds(
     score: Callable[[SeedFeatures, SplitFeatures], Score],
     chance: Callable[[SeedFeatures], dict[str, float]],
     *,
-    test: bool = True,
+    parts: Sequence[str] = PARTS,
     draws: bool = True,
 ) -> Runs[Score]:
     """Score both encoders of every seed.
@@ -57,7 +57,7 @@ def over_seeds(
         config: data, encoder and seeds.
         score: takes the seed's data and the features of one encoder.
         chance: what guessing scores on the seed's data.
-        test: whether features of the test split are needed.
+        parts: the splits that features are needed of.
         draws: whether `score` draws anything by `SeedFeatures.seed`; if not, equal features are scored once.
 
     Raises:
@@ -70,7 +70,7 @@ def over_seeds(
     encoders: list[dict[str, Any]] = []
     last: SeedFeatures | None = None
     repeated = False
-    for item in seed_features(config, test=test):
+    for item in seed_features(config, parts):
         repeated = not draws and last is not None and item.trained is last.trained
         trained.append(trained[-1] if repeated else score(item, item.trained))
         if item.untrained is not None:

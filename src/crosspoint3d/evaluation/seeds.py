@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -18,8 +18,11 @@ from crosspoint3d.data.clouds import LabelledClouds, load_clouds
 from crosspoint3d.data.split import split_hash, stratified_share
 from crosspoint3d.evaluation.cache import cached_features
 from crosspoint3d.evaluation.features import subsample
+from crosspoint3d.evaluation.graph_k import trained_k
 from crosspoint3d.evaluation.protocol import picked, weights_sha256
 from crosspoint3d.runtime import pick_device
+
+PARTS = ("train", "test")
 
 Evaluation = TypeVar("Evaluation", bound=EvaluateConfig)
 
@@ -29,7 +32,7 @@ class SplitFeatures:
     """What one encoder makes of the two splits.
 
     Attributes:
-        train, test: features; `test` is empty when only train was asked for.
+        train, test: features; without rows where they were not asked for.
         record: plain values: hash of the weights, k, width, seconds, whether all came from the cache.
         of: features of further clouds (N, P, 3), by the same encoder and through the same cache.
     """
@@ -66,8 +69,12 @@ class SeedFeatures:
         }
 
 
-def seed_features(config: EvaluateConfig, *, test: bool = True) -> Iterator[SeedFeatures]:
+def seed_features(config: EvaluateConfig, parts: Sequence[str] = PARTS) -> Iterator[SeedFeatures]:
     """Load the data and compute features, seed by seed; what no seed can change is computed once.
+
+    Args:
+        config: data, encoder and seeds.
+        parts: train, test or both: the splits that features are needed of.
 
     Raises:
         UsageError: the config, the data or the encoder cannot be used.
@@ -91,17 +98,17 @@ def seed_features(config: EvaluateConfig, *, test: bool = True) -> Iterator[Seed
 
         fixed = same and not clouds.record["split_drawn"] and not config.encoder.startswith("random:")
         if trained is None or not fixed:
-            trained = _split_features(models.load_encoder(config.encoder, config.k, seed), subset, config, device, test)
+            trained = _encode(models.load_encoder(config.encoder, config.k, seed), subset, config, device, parts)
         untrained: SplitFeatures | None = trained
         if not config.untrained or not models.has_twin(config.encoder):
             untrained = None
         elif not config.encoder.startswith("random:"):
-            untrained = _split_features(models.untrained(config.encoder, seed, config.k), subset, config, device, test)
+            untrained = _encode(models.untrained(config.encoder, seed, config.k), subset, config, device, parts)
         yield SeedFeatures(seed, subset, trained, untrained)
 
 
-def _split_features(
-    tower: nn.Module, clouds: LabelledClouds, config: EvaluateConfig, device: torch.device, test: bool
+def _encode(
+    tower: nn.Module, clouds: LabelledClouds, config: EvaluateConfig, device: torch.device, parts: Sequence[str]
 ) -> SplitFeatures:
     check_k(config, tower)
     started = time.monotonic()
@@ -111,21 +118,21 @@ def _split_features(
         size, cache = config.batch_size, config.cache
         return cached_features(tower, weights, points, batch_size=size, device=device, enabled=cache)
 
-    train, from_cache = features(clouds.train_points)
-    held_out = train[:0]
-    if test:
-        held_out, also = features(clouds.test_points)
-        from_cache = from_cache and also
+    found = {part: features(getattr(clouds, f"{part}_points")) for part in parts}
+    width = next(iter(found.values()))[0].shape[1]
+    nothing = np.empty((0, width), dtype=np.float32)
+    train, test = (found[part][0] if part in found else nothing for part in PARTS)
     record = {
         "sha256": weights,
         "k": getattr(tower, "k", None),
-        "width": train.shape[1],
-        "from_cache": from_cache,
+        "k_trained_with": trained_k(config.encoder),
+        "width": width,
+        "from_cache": all(cached for _, cached in found.values()),
         "seconds": round(time.monotonic() - started, 3),
     }
     if origin := getattr(tower, "origin", None):
         record["origin"] = origin
-    return SplitFeatures(train, held_out, record, lambda points: features(points)[0])
+    return SplitFeatures(train, test, record, lambda points: features(points)[0])
 
 
 def check(config: EvaluateConfig) -> None:

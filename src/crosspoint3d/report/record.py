@@ -9,8 +9,9 @@ from typing import Any
 
 from crosspoint3d.config import PretrainConfig
 from crosspoint3d.data.table import OK, ShapeTable
+from crosspoint3d.report.rows import percent, spread, verdict
 from crosspoint3d.report.run import RunRecord
-from crosspoint3d.report.scores import MAIN, percent, spread, verdict
+from crosspoint3d.report.scores import MAIN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +34,19 @@ class Entry:
     marked: bool = False
 
 
+_CARDS = {
+    "linear": [("overall_accuracy", "Linear accuracy", "")],
+    "few-shot": [("accuracy", "Few-shot accuracy", "")],
+    "retrieval": [
+        ("picture_to_shape_recall@1", "Search recall@1", "picture → shape"),
+        ("shape_to_shape_map", "Search mAP", "shape → shape"),
+    ],
+}
+
+
 def cards(run: RunRecord) -> list[Card]:
     """The main numbers of a run."""
-    titles = {"linear": "Linear accuracy", "few-shot": "Few-shot accuracy", "retrieval": "Search recall@1"}
-    shown = [_score_card(run, kind, title) for kind, title in titles.items() if kind != "few-shot" or run.of_kind(kind)]
+    shown = [_score_card(run, kind) for kind in MAIN if kind != "few-shot" or run.of_kind(kind)]
     speed, seconds = run.summary.get("pairs_per_s"), run.summary.get("seconds")
     last = run.metrics[-1] if run.metrics else {}
     steps = run.summary.get("steps", last.get("step"))
@@ -51,14 +61,15 @@ def cards(run: RunRecord) -> list[Card]:
     return [*shown, training, time]
 
 
-def _score_card(run: RunRecord, kind: str, title: str) -> Card:
+def _score_card(run: RunRecord, kind: str) -> Card:
     results = run.of_kind(kind)
-    name = MAIN[kind]
-    if not results or name not in results[0].scores:
-        return Card(title, "–", ["not measured yet"])
+    known = [entry for entry in _CARDS[kind] if results and entry[0] in results[0].scores]
+    if not known:
+        return Card(_CARDS[kind][0][1], "–", ["not measured yet"])
+    name, title, words = known[0]
     result = results[0]
     trained, untrained, chance = result.scores[name], result.untrained.get(name), result.chance.get(name)
-    lines, tone = ["picture → shape"] if kind == "retrieval" else [], "plain"
+    lines, tone = [words] * bool(words), "plain"
     if untrained:
         difference, tone = verdict(name, trained, untrained)
         lines += [f"untrained {spread(name, untrained)}", f"difference {difference}"]

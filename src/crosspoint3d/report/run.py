@@ -1,6 +1,7 @@
 """What a run folder holds, read leniently: only the encoder is required, whatever else is missing becomes a note."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,10 +94,31 @@ def _results(path: Path, problems: list[str]) -> dict[str, Result]:
     found = {}
     for file in sorted(path.glob("evaluation/*/result.json")):
         try:
-            found[file.parent.name] = read_result(file)
-        except (OSError, ValueError, TypeError) as error:
+            result = read_result(file)
+            _check(result)
+            found[file.parent.name] = result
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             problems.append(f"evaluation/{file.parent.name}/result.json: cannot be read: {error}")
     return found
+
+
+def _check(result: Result) -> None:
+    """Refuse a result whose scores are no scores, or whose record cannot be read."""
+    if not isinstance(result.evaluation, str) or not isinstance(result.protocol, dict):
+        raise ValueError("expected the name and the protocol record of an evaluation")
+    for name, scores in (("scores", result.scores), ("untrained", result.untrained)):
+        values = [score.get(key) for score in scores.values() for key in ("mean", "ci95", "n")] if scores else []
+        if not all(_finite(value) for value in values):
+            raise ValueError(f"{name}: expected numbers as mean, ci95 and n of each score")
+    if not all(_finite(value) for value in result.chance.values()) or not isinstance(result.details, dict):
+        raise ValueError("expected numbers in chance and names in details")
+    for key, kind in (("data", dict), ("points", dict), ("notes", list), ("seeds", list)):
+        if not isinstance(result.protocol.get(key, kind()), kind):
+            raise ValueError(f"protocol: {key} is {result.protocol[key]!r}")
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _short(path: Path) -> str:

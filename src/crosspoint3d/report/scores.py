@@ -1,48 +1,37 @@
-"""Evaluation results in words and bars: the trained encoder, its untrained twin and chance side by side."""
+"""One table for each evaluation (for all few-shot settings together), with how it was made and its whole record."""
 
 import json
 import shlex
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from crosspoint3d.evaluation.protocol import Result
+from crosspoint3d.evaluation.protocol import COUNTS, Result
+from crosspoint3d.report.rows import Row, condition_rows, label_of, plain_rows, score_row
 
 KINDS = {
     "linear": "Linear SVM on frozen features",
+    "knn": "Nearest neighbours on frozen features",
     "few-shot": "Few-shot",
-    "retrieval": "Search across pictures and shapes",
+    "label-fraction": "Linear SVM with few labels",
+    "retrieval": "Search among shapes and pictures",
+    "cluster": "Clusters against categories",
+    "robustness": "Damaged and turned clouds",
 }
-MAIN = {"linear": "overall_accuracy", "few-shot": "accuracy", "retrieval": "picture_to_shape_recall@1"}
-_GROUPS = {"picture_to_shape_": "Picture → shape", "shape_to_picture_": "Shape → picture"}
-
-
-@dataclass(frozen=True)
-class Bar:
-    """Places on a track from 0 to 100: mean, low and high end of both intervals, and chance (None: unknown)."""
-
-    trained: tuple[float, float, float]
-    untrained: tuple[float, float, float]
-    chance: float | None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One score as text; `tone` is better, worse or open (the intervals overlap, or there are none)."""
-
-    group: str
-    label: str
-    trained: str
-    untrained: str
-    chance: str
-    difference: str
-    tone: str
-    bar: Bar | None
+"""Evaluations in the order of the page, with their titles."""
+MAIN = ("linear", "few-shot", "retrieval")
+"""Those that a page should not be without."""
+FOLD = 16
+"""Scores under conditions beyond this many are folded away where a plot shows them."""
 
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """One evaluation: rows, how it was made in one line, what to know about it, and its whole record as JSON."""
+    """One evaluation: rows, how it was made in one line, what to know about it, and its whole record as JSON.
+
+    `folded` are the rows under conditions, where they are many and a plot shows them.
+    """
 
     kind: str
     title: str
@@ -51,20 +40,54 @@ class ScoreTable:
     protocol: str
     notes: list[str]
     record: str
+    folded: list[Row] = field(default_factory=list)
 
 
 def score_table(folder: str, result: Result) -> ScoreTable:
     """An evaluation as the report shows it."""
-    record = {key: value for key, value in asdict(result).items() if key != "details"}
-    record["protocol"] = result.protocol | {"command": command(result)}
+    plain, conditioned = plain_rows(result), condition_rows(result)
+    fold = bool(plain) and len(conditioned) > FOLD and bool(result.details.get("curves"))
     return ScoreTable(
         kind=result.evaluation,
         title=_title(result),
         folder=folder,
-        rows=[_row(name, result) for name in result.scores],
-        protocol=_one_line(result),
-        notes=[str(note) for note in result.protocol.get("notes", [])],
-        record=json.dumps(record, indent=1, ensure_ascii=False),
+        rows=plain if fold else plain + conditioned,
+        protocol=" · ".join(_words(result)),
+        notes=_notes(result),
+        record=_json(_record(result)),
+        folded=conditioned if fold else [],
+    )
+
+
+def few_shot_table(results: Mapping[str, Result]) -> ScoreTable:
+    """Several few-shot evaluations, one row each; what differs between them beside the setting makes groups.
+
+    Args:
+        results: by their folders; one at least.
+    """
+    if len(results) == 1:
+        return score_table(*next(iter(results.items())))
+    words = {folder: _words(result) for folder, result in results.items()}
+    common = [word for word in next(iter(words.values())) if all(word in others for others in words.values())]
+    rows: list[tuple[Any, str, Row]] = []
+    for folder, result in results.items():
+        group = " · ".join(word for word in words[folder] if word not in common)
+        for name in result.scores:
+            label = _setting(result) + ("" if name == "accuracy" else f", {label_of(name)}")
+            rows.append(((group, *_ways(result), folder), folder, score_row(result, name, group, label)))
+    rows.sort(key=lambda entry: entry[0])
+    named = [(row.group, row.label) for _, _, row in rows]
+    return ScoreTable(
+        kind="few-shot",
+        title=KINDS["few-shot"],
+        folder="few-shot",
+        rows=[
+            replace(row, label=f"{row.label} ({folder})") if named.count((row.group, row.label)) > 1 else row
+            for _, folder, row in rows
+        ],
+        protocol=" · ".join(common),
+        notes=list(dict.fromkeys(note for result in results.values() for note in _notes(result))),
+        record=_json({folder: _record(result) for folder, result in results.items()}),
     )
 
 
@@ -78,88 +101,47 @@ def command(result: Result) -> str:
     return shlex.join([Path(words[0]).name, *words[1:]]) if words else ""
 
 
-def percent(value: float) -> str:
-    """A share from 0 to 1 as a percentage with one decimal."""
-    return f"{100 * value:.1f} %"
+def _record(result: Result) -> dict[str, Any]:
+    record = {key: value for key, value in asdict(result).items() if key != "details"}
+    return record | {"protocol": result.protocol | {"command": command(result)}}
 
 
-def spread(name: str, score: dict[str, Any]) -> str:
-    """Mean and half width of the 95 % interval; `name` decides whether it is a share or a rank."""
-    factor, unit = _unit(name)
-    interval = f" ± {score['ci95'] * factor:.1f}" if score["n"] > 1 else ""
-    return f"{score['mean'] * factor:.1f}{interval}{unit}"
+def _json(record: dict[str, Any]) -> str:
+    return json.dumps(record, indent=1, ensure_ascii=False)
 
 
-def verdict(name: str, trained: dict[str, Any], untrained: dict[str, Any]) -> tuple[str, str]:
-    """The difference as text, and whether it is better, worse or open: decided only where the intervals are apart."""
-    factor, unit = _unit(name)
-    difference = (trained["mean"] - untrained["mean"]) * factor
-    apart = abs(trained["mean"] - untrained["mean"]) > trained["ci95"] + untrained["ci95"]
-    known = min(trained["n"], untrained["n"]) > 1 and apart
-    good = difference < 0 if name.endswith("rank") else difference > 0
-    words = f"{difference:+.1f}".replace("-", "−") + (" points" if unit else "")
-    return words, ("better" if good else "worse") if known else "open"
-
-
-def _unit(name: str) -> tuple[int, str]:
-    return (1, "") if name.endswith("rank") else (100, " %")
-
-
-def _row(name: str, result: Result) -> Row:
-    trained, untrained = result.scores[name], result.untrained.get(name)
-    chance = result.chance.get(name)
-    prefix = next((prefix for prefix in _GROUPS if name.startswith(prefix)), "")
-    difference, tone = verdict(name, trained, untrained) if untrained else ("", "open")
-    label = name.removeprefix(prefix).replace("_", " ")
-    return Row(
-        group=_GROUPS.get(prefix, ""),
-        label=label[:1].upper() + label[1:],
-        trained=spread(name, trained),
-        untrained=spread(name, untrained) if untrained else "not measured",
-        chance="" if chance is None else spread(name, {"mean": chance, "n": 1}),
-        difference=difference,
-        tone=tone,
-        bar=None if name.endswith("rank") or untrained is None else _bar(trained, untrained, chance),
-    )
-
-
-def _bar(trained: dict[str, Any], untrained: dict[str, Any], chance: float | None) -> Bar:
-    def place(value: float) -> float:
-        return round(100 * min(max(value, 0.0), 1.0), 2)
-
-    def places(score: dict[str, Any]) -> tuple[float, float, float]:
-        mean, half = score["mean"], score["ci95"]
-        return place(mean), place(mean - half), place(mean + half)
-
-    return Bar(places(trained), places(untrained), None if chance is None else place(chance))
+def _notes(result: Result) -> list[str]:
+    return [str(note) for note in result.protocol.get("notes", [])]
 
 
 def _title(result: Result) -> str:
     title = KINDS.get(result.evaluation, result.evaluation)
+    return f"{title}, {_setting(result)}" if _ways(result) != (0, 0) else title
+
+
+def _ways(result: Result) -> tuple[int, int]:
     episodes = result.protocol.get("episodes")
-    if isinstance(episodes, dict):
-        title += f", {episodes.get('n_way')}-way {episodes.get('k_shot')}-shot"
-    return title
+    n_way, k_shot = (episodes.get("n_way"), episodes.get("k_shot")) if isinstance(episodes, dict) else (None, None)
+    return (n_way, k_shot) if isinstance(n_way, int) and isinstance(k_shot, int) else (0, 0)
 
 
-def _one_line(result: Result) -> str:
+def _setting(result: Result) -> str:
+    n_way, k_shot = _ways(result)
+    return f"{n_way}-way {k_shot}-shot" if n_way else "setting unknown"
+
+
+def _words(result: Result) -> list[str]:
     protocol = result.protocol
     data = protocol.get("data", {})
     seeds = protocol.get("seeds", [])
     words = [f"{protocol.get('mode', 'unknown')} protocol", str(data.get("name", ""))]
-    words += [f"{data[key]:,} {name}" for key, name in _COUNTS if isinstance(data.get(key), int)]
+    words += [f"{data[key]:,} {name}" for key, name in COUNTS if isinstance(data.get(key), int)]
     words.append(str(protocol.get("points", {}).get("picked", "")))
     words.append(f"k = {protocol['k']}" if protocol.get("k") else "")
     words.append(f"{len(seeds)} seed{'s' * (len(seeds) != 1)}" if seeds else "")
-    words.append(str(protocol.get("classifier", "")) or str(protocol.get("similarity", "")))
+    words.append(
+        next((str(protocol[name]) for name in ("classifier", "similarity", "method") if protocol.get(name)), "")
+    )
     if result.evaluation == "linear" and protocol.get("mode") == "clean":
         words.append("C chosen by cross-validation on the train split, for each encoder and seed")
-    return " · ".join(word for word in words if word)
-
-
-_COUNTS = (
-    ("train_shapes", "train shapes"),
-    ("test_shapes", "test shapes"),
-    ("shapes", "shapes"),
-    ("categories", "categories"),
-)
+    return [word for word in words if word]

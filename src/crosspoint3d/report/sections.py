@@ -14,7 +14,7 @@ from crosspoint3d.plots import GREY, category_styles, map_figure
 from crosspoint3d.report.embedding import embedding_map, neighbour_agreement
 from crosspoint3d.report.neighbours import search_pictures
 from crosspoint3d.report.pictures import cloud_picture, contact_sheet, thumbnail
-from crosspoint3d.report.scores import percent
+from crosspoint3d.report.rows import percent
 from crosspoint3d.report.shapes import ShownShapes
 
 SHEET_TILE = 72

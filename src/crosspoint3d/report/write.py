@@ -17,9 +17,9 @@ from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.evaluation.features import compute_features, compute_image_features, project, subsample
 from crosspoint3d.plots import learning_rate_figure, losses_figure
 from crosspoint3d.report import record
+from crosspoint3d.report.evaluations import Evaluation, evaluations, further_evaluations
 from crosspoint3d.report.examples import Example, draw_examples
 from crosspoint3d.report.run import RunRecord, read_run
-from crosspoint3d.report.scores import KINDS, score_table
 from crosspoint3d.report.sections import MapSection, Missing, SearchSection, map_section, search_section
 from crosspoint3d.report.shapes import ShownShapes, draw_shapes, held_out, open_tables
 from crosspoint3d.runtime import atomic, pick_device
@@ -65,7 +65,8 @@ def report(config: ReportConfig) -> ReportResult:
     generator = np.random.default_rng([config.seed, 0])
     shapes = draw_shapes(tables, split, config.shapes, generator) if tables else None
     mapped, searched = _features_sections(config, run, shapes)
-    scores = _score_tables(run, tables)
+    scores = evaluations(run, tables)
+    charts = [chart for part in scores if isinstance(part, Evaluation) for chart in [*part.curves, *part.classes]]
     losses = losses_figure(run.metrics, _whole(run.config.get("batch_size"))) if run.metrics else None
     page = _render(
         run=run,
@@ -73,6 +74,8 @@ def report(config: ReportConfig) -> ReportResult:
         subtitle=record.subtitle(run),
         cards=record.cards(run),
         scores=scores,
+        further=further_evaluations(run, tables),
+        charts={chart.id: chart.figure for chart in charts},
         map=mapped,
         search=searched,
         shapes=shapes,
@@ -146,18 +149,6 @@ def _examples(config: ReportConfig, run: RunRecord, tables: list[ShapeTable]) ->
     )
 
 
-def _score_tables(run: RunRecord, tables: list[ShapeTable]) -> list[Any]:
-    """A table for each evaluation, and a `Missing` for each kind that was not run."""
-    parts: list[Any] = []
-    data = _quoted([tables[0].path]) if tables else "TABLE"
-    for kind in KINDS:
-        found = [score_table(folder, result) for folder, result in run.results.items() if result.evaluation == kind]
-        command = f"crosspoint3d evaluate {kind} --encoder {_quoted([str(run.path)])} --data {data}"
-        parts += found or [Missing(f"{KINDS[kind]}: not measured yet.", command)]
-    others = [(folder, result) for folder, result in run.results.items() if result.evaluation not in KINDS]
-    return parts + [score_table(folder, result) for folder, result in others]
-
-
 def _render(**context: Any) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -169,8 +160,8 @@ def _render(**context: Any) -> str:
 
 
 def _script_json(value: Any) -> Markup:
-    """A figure or plain values as JSON that cannot close the script element it stands in."""
-    text = value.to_json() if hasattr(value, "to_json") else json.dumps(value)
+    """A figure, figures by name, or plain values as JSON that cannot close the script element it stands in."""
+    text = json.dumps(value, default=lambda figure: json.loads(figure.to_json()), separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 

@@ -22,6 +22,7 @@ def held_out_retrieval(config: PretrainConfig, tables: list[ShapeTable]) -> dict
     settings = RetrievalConfig(
         encoder=str(config.out),
         data=table.path,
+        search="pictures",
         seeds=1,
         points=config.points,
         limit=min(1.0, MOST_SHAPES / len(table.select("test"))),
