@@ -1,8 +1,9 @@
 """Seconds of the linear probe's SVM, ours against scikit-learn's `SVC(kernel="linear")`: `python benchmarks/svm.py`.
 
 Clusters as wide and as uneven as features of ModelNet40, the same for both, in one process; a single run, because
-scikit-learn takes minutes. Ours counts everything: the Gram matrix, the machine, and the predictions. The search is
-that of `evaluate linear --protocol clean`: five folds, and eight values of C or more.
+scikit-learn takes minutes. Ours counts everything: scaling, the Gram matrix, the machines and the predictions; only the
+kernel's compilation is left out, once an installation. The target is against SVC's fit alone, though ours predicts too.
+Two searches: the seven values of C in five folds of the target, and what `evaluate linear --protocol clean` does.
 """
 
 import argparse
@@ -13,12 +14,13 @@ from contextlib import contextmanager
 import numpy as np
 from sklearn.svm import SVC
 
-from crosspoint3d.evaluation.choose_c import choose_c
-from crosspoint3d.evaluation.svm import by_features, scaled, svm_predictions
+from crosspoint3d.evaluation.choose_c import FOLDS, choose_c, stratified_folds
+from crosspoint3d.evaluation.svm import by_features, by_products, scaled, svm_predictions
 
 SHAPES = (9843, 2468, 2048, 40)
 QUICK = (600, 200, 256, 10)
 LATENT = 64
+EXPONENTS = range(-2, 5)
 FIT, SEARCH, AGREEMENT = 5.0, 4.0, 0.999
 
 
@@ -38,6 +40,17 @@ def clusters(sizes: tuple[int, int, int, int], noise: float, generator: np.rando
         return np.maximum(features, 0.2 * features).astype(np.float32), labels
 
     return [*draw(train), *draw(test)]
+
+
+def search(gram: np.ndarray, labels: np.ndarray, seed: int) -> dict[float, float]:
+    """Cross-validated accuracy of each C of the target's grid."""
+    fold = stratified_folds(labels, FOLDS, np.random.default_rng(seed))
+    cs, right = [10.0**exponent for exponent in EXPONENTS], np.zeros(len(EXPONENTS))
+    for held_out in range(FOLDS):
+        train, check = np.flatnonzero(fold != held_out), np.flatnonzero(fold == held_out)
+        found = svm_predictions(gram, labels, by_products(gram[check]), cs, train)
+        right += [(predictions.labels == labels[check]).sum() for predictions in found]
+    return dict(zip(cs, right / (fold >= 0).sum(), strict=True))
 
 
 @contextmanager
@@ -66,16 +79,19 @@ def main() -> None:
     c = 10.0**options.exponent
     print("{:,} train shapes, {:,} test shapes, {:,} features, {} categories".format(*sizes))
 
-    with timed("ours: Gram matrix") as gram_seconds:
+    few = np.arange(min(len(labels), 600))
+    svm_predictions(train[few] @ train[few].T, labels[few], by_features(train[few], test), [c])  # compiles
+
+    with timed("ours: scale, Gram matrix") as gram_seconds:
         features = scaled(train, test)
         gram = features.train @ features.train.T
     with timed("ours: one C, fit and predict") as one_seconds:
         (found,) = svm_predictions(gram, labels, by_features(features.train, features.test), [c])
-    searched = None
     if not options.no_search:
-        with timed("ours: search") as search_seconds:
+        with timed(f"ours: search, {FOLDS} folds, {len(EXPONENTS)} values of C") as search_seconds:
+            search(gram, labels, options.seed)
+        with timed("ours: search as in `evaluate linear`") as choice_seconds:
             choice = choose_c(gram, labels, options.seed)
-        searched = search_seconds()
         print(f"{'':4}10^{choice['exponent']:g} of {len(choice['cross_validation'])} values of C")
     with timed("SVC: fit") as fit_seconds:
         model = SVC(kernel="linear", C=c / features.unit).fit(train, labels)
@@ -88,12 +104,13 @@ def main() -> None:
         ours, plain = gram_seconds()[kind] + one_seconds()[kind], fit_seconds()[kind]
         both = plain + predict_seconds()[kind]
         print(
-            f"{name}: one C {plain / ours:.1f} times as fast as SVC's fit, "
-            f"{both / ours:.1f} times as its fit and predict (target {FIT:g})"
+            f"{name}: one C {plain / ours:.1f} times as fast as SVC's fit (target {FIT:g}), "
+            f"{both / ours:.1f} times as its fit and predict"
         )
-        if searched:
-            print(f"{name}: Gram and search take {(gram_seconds()[kind] + searched[kind]) / plain:.2f} fits", end=" ")
-            print(f"(target below {SEARCH:g})")
+        if not options.no_search:
+            taken = [(gram_seconds()[kind] + seconds()[kind]) / plain for seconds in (search_seconds, choice_seconds)]
+            print(f"{name}: Gram and search take {taken[0]:.2f} fits (target below {SEARCH:g}), ", end="")
+            print(f"as in `evaluate linear` {taken[1]:.2f}")
 
 
 if __name__ == "__main__":

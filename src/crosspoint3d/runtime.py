@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import torch
 
 
+MANY = 1000
+"""Files from which on the whole machine's buffers are written at once, not file by file."""
+
+
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary sibling of `path` to write a file or folder to; it takes the place of `path` only if all went well.
@@ -42,8 +46,11 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def _replace_folder(new: Path, path: Path) -> None:
-    for file in new.rglob("*"):
-        if file.is_file():
+    files = [file for file in new.rglob("*") if file.is_file()]
+    if len(files) > MANY and hasattr(os, "sync"):
+        os.sync()
+    else:
+        for file in files:
             _sync(file)
     old = path.with_name(f".{path.name}.{os.getpid()}.old")
     if path.exists():

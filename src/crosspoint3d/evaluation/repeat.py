@@ -7,7 +7,7 @@ from typing import Any
 
 from crosspoint3d.config import RepeatConfig, UsageError
 from crosspoint3d.evaluation.protocol import Result, read_result
-from crosspoint3d.evaluation.verbs import CONFIGS, evaluate
+from crosspoint3d.evaluation.verbs import VERBS, function
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ def repeat(config: RepeatConfig) -> Repetition:
     """
     file = config.result / "result.json" if config.result.is_dir() else config.result
     recorded = _read(file)
-    kind = CONFIGS[recorded.evaluation]
+    kind = VERBS[recorded.evaluation].config_class
     known = {f.name for f in dataclasses.fields(kind)}
     values = {name: _value(value) for name, value in recorded.protocol["config"].items() if name in known}
     values |= {"out": config.out or file.parent / "repeated", "cache": config.cache}
     values |= {name: given for name in ("encoder", "data") if (given := getattr(config, name))}
     if config.device:
         values["device"] = config.device
-    repeated = evaluate(recorded.evaluation, kind(**values))
+    repeated = function(recorded.evaluation)(kind(**values))
     return Repetition(
         recorded, repeated, _circumstances(recorded, repeated), _differences(recorded, repeated), config.tolerance
     )
@@ -71,13 +71,13 @@ def repeat(config: RepeatConfig) -> Repetition:
 def _read(file: Path) -> Result:
     try:
         result = read_result(file)
-        found = result.evaluation in CONFIGS and isinstance(result.protocol["config"], dict)
+        found = result.evaluation in VERBS and isinstance(result.protocol["config"], dict)
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}; give a result.json that `crosspoint3d evaluate` wrote") from error
     except (ValueError, TypeError, KeyError) as error:
         raise UsageError(f"{file} is no result of `crosspoint3d evaluate`: {error!r}") from error
     if not found:
-        raise UsageError(f"{file}: evaluation {result.evaluation!r} is unknown; known are {', '.join(CONFIGS)}")
+        raise UsageError(f"{file}: evaluation {result.evaluation!r} is unknown; known are {', '.join(VERBS)}")
     return result
 
 

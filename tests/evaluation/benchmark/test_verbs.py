@@ -1,16 +1,4 @@
-import importlib
-
-from crosspoint3d import cli
-from crosspoint3d.evaluation.benchmark.verbs import VERBS, label, main_scores
-
-
-def test_the_functions_are_those_of_the_command_line() -> None:
-    for name, verb in VERBS.items():
-        there = cli.VERBS[f"evaluate {name}"]
-        assert there.config_class is verb.config_class
-        assert there.function == f"evaluation.{verb.function}"
-        module = verb.function.partition(":")[0]
-        assert importlib.util.find_spec(f"crosspoint3d.evaluation.{module}") is not None
+from crosspoint3d.evaluation.benchmark.verbs import label, main_scores
 
 
 def test_the_table_shows_the_main_scores() -> None:

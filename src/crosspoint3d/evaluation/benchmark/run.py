@@ -18,8 +18,9 @@ from crosspoint3d.evaluation.benchmark.records import write_csv, write_json
 from crosspoint3d.evaluation.benchmark.sources import content_hash, data_paths, encoder_paths, is_callable, state_hash
 from crosspoint3d.evaluation.benchmark.table import Outcome, Table, build_table
 from crosspoint3d.evaluation.benchmark.text import score_words, shown, terminal, unit
-from crosspoint3d.evaluation.benchmark.verbs import function, main_scores
+from crosspoint3d.evaluation.benchmark.verbs import main_scores
 from crosspoint3d.evaluation.protocol import Result, read_result
+from crosspoint3d.evaluation.verbs import function
 from crosspoint3d.runtime import pick_device
 
 RESULT, ORIGIN = "result.json", "made_by.json"
