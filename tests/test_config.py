@@ -80,6 +80,14 @@ def test_data_may_be_repeated_or_listed() -> None:
     assert listed.weights == (0.7, 0.3)
 
 
+def test_a_list_may_be_repeated_in_every_verb() -> None:
+    words = ["--encoder", "E", "--data", "D"]
+    listed = cli.parse("evaluate robustness", [*words, "--corruptions", "jitter", "drop", "--transfer", "A", "B"])
+    repeated = ["--transfer=A", "--corruptions", "jitter", "--transfer", "B", "--corruptions", "drop"]
+    assert cli.parse("evaluate robustness", [*words, *repeated]) == listed
+    assert (listed.corruptions, listed.transfer) == (("jitter", "drop"), ("A", "B"))
+
+
 def test_resume_reads_the_config_of_the_run(tmp_path: Path) -> None:
     save_yaml(cli.parse("pretrain", ["--data", "A", "--out", str(tmp_path), "--k", "7"]), tmp_path / "config.yaml")
     parsed = cli.parse("pretrain", ["--out", str(tmp_path), "--resume", "--epochs", "3"])

@@ -122,7 +122,7 @@ def parse(name: str, arguments: list[str]) -> Any:
     import tyro
 
     config_class = VERBS[name].config_class
-    arguments = _join_repeated(arguments)
+    arguments = _join_repeated(config_class, arguments)
     given = _given(config_class, arguments)
     values: dict[str, Any] = {}
     if given.get("config") == []:
@@ -147,8 +147,12 @@ def parse(name: str, arguments: list[str]) -> Any:
     )
 
 
-def _join_repeated(arguments: list[str]) -> list[str]:
-    """`--data A --data B` becomes `--data A B`, `--name=value` becomes `--name value`, underscores become hyphens."""
+def _join_repeated(config_class: type, arguments: list[str]) -> list[str]:
+    """`--data A --data B` becomes `--data A B`, `--name=value` becomes `--name value`, underscores become hyphens.
+
+    A flag of one value that is given twice keeps the last one; `--data` keeps both, so that the parser can refuse them.
+    """
+    lists = {f"--{f.name.replace('_', '-')}" for f in dataclasses.fields(config_class) if get_origin(f.type) is tuple}
     groups: dict[str, list[str]] = {"": []}
     current = ""
     for argument in arguments:
@@ -156,7 +160,7 @@ def _join_repeated(arguments: list[str]) -> list[str]:
             flag, equals, value = argument.partition("=")
             current = flag.replace("_", "-")
             repeated = groups.setdefault(current, [])
-            if current not in ("--data", "--weights"):
+            if current not in {"--data", *lists}:
                 repeated.clear()
             repeated.extend([value] if equals else [])
         else:

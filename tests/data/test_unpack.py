@@ -114,6 +114,22 @@ def test_bombs_are_refused_before_they_burst(tmp_path: Path) -> None:
         attempt(tmp_path, tail, at_most=2_000_000)
 
 
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_headers_that_would_fill_the_memory_are_refused(tmp_path: Path, kind: bytes) -> None:
+    info = tarfile.TarInfo("long")
+    info.type, info.size = kind, unpack_module.MOST_HEADER + 1
+    with pytest.raises(ArchiveError, match="a header of 1,048,577 bytes"):
+        attempt(tmp_path, gzip.compress(info.tobuf(tarfile.USTAR_FORMAT) + bytes(2_000_000)))
+    assert set(attempt(tmp_path, tar_of({"a" * 200 + "/" + "b" * 200: b"1"}))) == {"a" * 200 + "/" + "b" * 200}
+
+
+def test_files_with_holes_are_refused(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("holes")
+    info.type = tarfile.GNUTYPE_SPARSE
+    with pytest.raises(ArchiveError, match=r"a file with holes \('holes'\)"):
+        attempt(tmp_path, gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(10_000)))
+
+
 def test_a_zip_file_that_lies_about_sizes_is_refused(tmp_path: Path) -> None:
     data = bytearray(zip_of({"zeros": bytes(1_000_000)}))
     at = data.index(b"PK\x01\x02") + 24

@@ -58,6 +58,12 @@ def test_every_flip_of_signs_counts_alike() -> None:
     assert paired_test(first, second, generator, draws=50_000).p == pytest.approx(exact, abs=0.01)
 
 
+def test_equal_sums_of_rounded_thirds_are_equal() -> None:
+    first, second = np.array([0, 2, 2, 2]) / 3, np.array([1, 1, 1, 1]) / 3
+    first, second = np.round(first, 6), np.round(second, 6)
+    assert paired_test(first, second, np.random.default_rng(0)).p == pytest.approx(10 / 16, abs=0.02)
+
+
 def test_equal_encoders_do_not_differ() -> None:
     values = np.random.default_rng(0).random(50)
     found = paired_test(values, values.copy(), np.random.default_rng(0))

@@ -44,6 +44,21 @@ def test_other_clouds_of_the_same_names_are_found_out(result: Path, monkeypatch:
     assert list(repeat(RepeatConfig(result)).circumstances) == ["clouds"]
 
 
+def test_an_untrained_twin_of_other_scores_is_found_out(result: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_encoders(monkeypatch, trained=Radii(1.0), untrained=Radii(0.0))
+    repetition = repeat(RepeatConfig(result))
+    assert repetition.exit_code == 1
+    assert repetition.differences["overall_accuracy"] == 0
+    assert (repetition.differences["untrained overall_accuracy"] or 0) > 0.1
+
+
+def test_the_recorded_result_is_never_written_over(result: Path) -> None:
+    before = result.read_bytes()
+    with pytest.raises(UsageError, match="the recorded result is there"):
+        repeat(RepeatConfig(result, out=result.parent / "x" / ".."))
+    assert result.read_bytes() == before
+
+
 def test_a_score_that_is_missing_is_not_repeated(result: Path) -> None:
     values = json.loads(result.read_text())
     values["scores"]["another"] = values["scores"]["overall_accuracy"]

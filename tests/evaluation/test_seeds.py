@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,17 @@ def test_what_the_seed_changes_is_computed_anew(monkeypatch: pytest.MonkeyPatch,
     assert calls.count("trained") == 2
     assert not np.array_equal(first.clouds.train_points, second.clouds.train_points)
     assert first.trained is not second.trained
+
+
+def test_splits_of_different_sizes_are_both_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = cluster_clouds()("somewhere", seed=0)
+    clouds = replace(whole, train_points=whole.train_points[:, :8])
+    use_encoders(monkeypatch, trained=Radii(1.0), untrained=Radii(0.5))
+    monkeypatch.setattr("crosspoint3d.evaluation.seeds.load_clouds", lambda *_, **__: clouds)
+    (item,) = seed_features(config(seeds=1, points=0))
+    assert item.clouds.record["points_picked"] == (
+        "train: all 8 points, nothing drawn; test: 8 of 16 points, drawn at random from the seed"
+    )
 
 
 def test_what_it_does_not_change_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:

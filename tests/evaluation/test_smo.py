@@ -30,13 +30,13 @@ def rounded(gram: np.ndarray) -> np.ndarray:
     return gram.astype(np.float32).astype(np.float64)
 
 
-def libsvm(gram: np.ndarray, positive: int, c: float) -> tuple[np.ndarray, np.ndarray]:
-    """Signed coefficients, and decisions of the shapes, positive for the first category."""
+def libsvm(gram: np.ndarray, positive: int, c: float) -> tuple[np.ndarray, float]:
+    """Signed coefficients and intercept; decisions are positive for the first category."""
     labels = (np.arange(len(gram)) >= positive).astype(int)
     model = SVC(kernel="precomputed", C=c, max_iter=MAX_ITER).fit(gram, labels)
     coefficients = np.zeros(len(gram))
     coefficients[model.support_] = -model.dual_coef_[0]
-    return coefficients, -model.decision_function(gram)
+    return coefficients, -float(model.intercept_[0])
 
 
 def targets(gram: np.ndarray, positive: int) -> np.ndarray:
@@ -45,6 +45,10 @@ def targets(gram: np.ndarray, positive: int) -> np.ndarray:
 
 def objective(gram: np.ndarray, positive: int, b: np.ndarray) -> float:
     return float(targets(gram, positive) @ b - b @ gram @ b / 2)
+
+
+def inside(b: np.ndarray, c: float) -> int:
+    return int(((np.abs(b) > 0) & (np.abs(b) < c)).sum())
 
 
 problems = st.fixed_dictionaries(
@@ -86,12 +90,15 @@ def test_objective_and_decisions_are_those_of_libsvm(problem: dict, exponent: in
     positive = problem["first"] * problem["repeats"]
     c = 10.0**exponent / np.trace(gram) * len(gram)
     b, intercept, converged = machine(gram, positive, c)
-    plain, decisions = libsvm(gram, positive, c)
+    plain, other = libsvm(gram, positive, c)
     assert converged
     # The dual is concave: what one solution can lack is bounded by its violation and the way to the other.
     bound = TOLERANCE * np.abs(b - plain).sum() / 2 + 1e-9 * np.abs(b).sum()
     assert abs(objective(gram, positive, b) - objective(gram, positive, plain)) <= bound
-    assert np.abs(gram @ b + intercept - decisions).max() < 0.03
+    assert np.abs(gram @ (b - plain)).max() < 0.03
+    # Without a coefficient inside its bounds an interval of intercepts is optimal; rounding may take libsvm into it.
+    if inside(b, c) == inside(plain, c):
+        assert abs(intercept - other) < 0.03
 
 
 @pytest.mark.parametrize("counts", [(1, 1), (1, 30), (20, 30), (5, 5)])
@@ -100,7 +107,7 @@ def test_equal_shapes_give_a_constant_answer_as_in_libsvm(counts: tuple[int, int
     b, intercept, converged = machine(gram, counts[0], 2.0)
     assert converged
     assert np.abs(b).sum() == pytest.approx(2 * 2.0 * min(counts))
-    assert intercept == pytest.approx(libsvm(gram, counts[0], 2.0)[1][0])
+    assert intercept == pytest.approx(libsvm(gram, counts[0], 2.0)[1])
 
 
 def test_two_shapes_in_closed_form() -> None:

@@ -21,6 +21,11 @@ HEAD = 512
 """Bytes of a file that tell what archive it is."""
 MOST_MEMBERS = 500_000
 SILENT_SECONDS = 2
+MOST_HEADER = 1 << 20
+"""Bytes of one long name or of one set of attributes in a tar file, which `tarfile` holds in memory."""
+_HEADERS = (
+    tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE,
+)  # fmt: skip
 _BLOCK = 1 << 20
 _BROKEN = (
     zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, struct.error,
@@ -40,6 +45,19 @@ class _Member(NamedTuple):
     path: PurePosixPath
     size: int
     open: Any
+
+
+class _Header(tarfile.TarInfo):
+    """A tar header, looked at before what it announces is read."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
+        info = super().frombuf(buf, encoding, errors)
+        if info.type in _HEADERS and info.size > MOST_HEADER:
+            raise ArchiveError(_REFUSED.format(what=f"a header of {info.size:,} bytes"))
+        if info.type == tarfile.GNUTYPE_SPARSE:
+            raise ArchiveError(_REFUSED.format(what=f"a file with holes ({info.name!r})"))
+        return info
 
 
 def archive_suffix(head: bytes) -> str:
@@ -139,7 +157,7 @@ def _tar(archive: Path, at_most: int) -> Generator[_Member, None, None]:
         raw.seek(0)
         opened: Any = gzip.GzipFile(fileobj=raw) if packed else contextlib.nullcontext(raw)
         with opened as stream:
-            with tarfile.open(fileobj=stream, mode="r|") as file:
+            with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as file:
                 for info in file:
                     if not (info.isreg() or info.isdir()):
                         raise ArchiveError(_REFUSED.format(what=f"a link or device ({info.name!r})"))

@@ -17,7 +17,7 @@ from crosspoint3d.evaluation.metrics import accuracies, accuracy_chance, confusi
 from crosspoint3d.evaluation.protocol import Result
 from crosspoint3d.evaluation.runs import finish, over_seeds
 from crosspoint3d.evaluation.seeds import SeedFeatures, SplitFeatures
-from crosspoint3d.evaluation.svm import MAX_ITER, by_features, scaled, svm_predictions
+from crosspoint3d.evaluation.svm import CLASSIFIER, MAX_ITER, by_features, scaled, svm_predictions
 
 SCORES = {"overall_accuracy": "Overall accuracy", "mean_class_accuracy": "Mean class accuracy"}
 
@@ -76,7 +76,7 @@ def label_fraction(config: LabelFractionConfig) -> Result:
                 for index, name in enumerate(names)
             },
         },
-        classifier="linear SVM, one against one (libsvm), on features as they are (no scaler)",
+        classifier=f"{CLASSIFIER}, on features as they are (no scaler)",
         labelled={
             "drawn": "stratified and nested, from the seed and the labels alone; one shape a category at least",
             "shapes": {name: [seed[name]["labelled"] for seed in choices["trained"]] for name in names},

@@ -16,7 +16,7 @@ from crosspoint3d.evaluation.metrics import accuracies, confusion, summaries
 from crosspoint3d.evaluation.protocol import Result
 from crosspoint3d.evaluation.runs import finish, over_seeds
 from crosspoint3d.evaluation.seeds import SeedFeatures, SplitFeatures
-from crosspoint3d.evaluation.svm import MAX_ITER, by_features, scaled, svm_predictions
+from crosspoint3d.evaluation.svm import CLASSIFIER, MAX_ITER, by_features, scaled, svm_predictions
 
 PAPER_C = (0.01, 0.1)
 
@@ -63,7 +63,7 @@ def linear(config: LinearConfig) -> Result:
             runs.clouds.categories, {who: [f.counts for f in fits] for who, fits in runs.both.items()}
         )
         | {"paired": {"overall_accuracy": paired_shapes(runs.clouds, [fit.correct for fit in runs.trained])}},
-        classifier="linear SVM, one against one (libsvm), on features as they are (no scaler)",
+        classifier=f"{CLASSIFIER}, on features as they are (no scaler)",
         C={who: [fit.choice for fit in fits] for who, fits in runs.both.items()},
         notes=_notes(config.protocol, [fit.choice for fits in runs.both.values() for fit in fits]),
     )

@@ -32,7 +32,7 @@ def machine_answers(
         protocol: clean chooses C by cross-validation, paper takes `PAPER_C[0]`.
 
     Returns:
-        Labels of each set, and plain values: C, how it was chosen, and whether libsvm converged.
+        Labels of each set, and plain values: C, how it was chosen, and whether the SVM converged.
     """
     features = scaled(train, np.concatenate(queries))
     gram = features.train @ features.train.T

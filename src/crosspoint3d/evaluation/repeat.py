@@ -17,7 +17,8 @@ class Repetition:
     Attributes:
         recorded, repeated: the two results.
         circumstances: what is not the same though it could matter: name, then both values.
-        differences: of each score, the largest one between the values of single seeds; None where one has it only.
+        differences: of each score, the untrained twin's too, the largest one between the values of single seeds; None
+            where one has it only.
         tolerance: up to which scores count as repeated.
     """
 
@@ -36,7 +37,7 @@ class Repetition:
         lines = [f"{self.recorded.evaluation}, {self.recorded.protocol['mode']} protocol, repeated from its record", ""]
         width = max(len(name) for name in self.differences)
         for name, difference in self.differences.items():
-            old, new = (result.scores.get(name) for result in (self.recorded, self.repeated))
+            old, new = (_scores(result).get(name) for result in (self.recorded, self.repeated))
             cells = [f"{score['mean']:.6f}" if score else "missing".rjust(8) for score in (old, new)]
             apart = "" if difference is None else f"largest difference of a seed {difference:.2g}"
             lines.append("  ".join([name.ljust(width), *cells, apart]))
@@ -62,6 +63,8 @@ def repeat(config: RepeatConfig) -> Repetition:
     values |= {name: given for name in ("encoder", "data") if (given := getattr(config, name))}
     if config.device:
         values["device"] = config.device
+    if values["out"].resolve() == file.parent.resolve():
+        raise UsageError(f"--out {config.out}: the recorded result is there; choose another folder")
     repeated = function(recorded.evaluation)(kind(**values))
     return Repetition(
         recorded, repeated, _circumstances(recorded, repeated), _differences(recorded, repeated), config.tolerance
@@ -85,6 +88,11 @@ def _value(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _scores(result: Result) -> dict[str, dict[str, Any]]:
+    """The scores of the encoder and of its untrained twin."""
+    return result.scores | {f"untrained {name}": score for name, score in result.untrained.items()}
+
+
 def _circumstances(recorded: Result, repeated: Result) -> dict[str, tuple[Any, Any]]:
     def of(result: Result) -> dict[str, Any]:
         protocol, here = result.protocol, result.protocol["environment"]
@@ -106,8 +114,9 @@ def _circumstances(recorded: Result, repeated: Result) -> dict[str, tuple[Any, A
 
 def _differences(recorded: Result, repeated: Result) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
-    for name in dict.fromkeys([*recorded.scores, *repeated.scores]):
-        old, new = (result.scores.get(name, {}).get("values", []) for result in (recorded, repeated))
+    both = _scores(recorded), _scores(repeated)
+    for name in dict.fromkeys([*both[0], *both[1]]):
+        old, new = (scores.get(name, {}).get("values", []) for scores in both)
         alike = old and len(old) == len(new)
         found[name] = max(abs(a - b) for a, b in zip(old, new, strict=True)) if alike else None
     return found

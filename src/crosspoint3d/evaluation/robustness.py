@@ -21,7 +21,7 @@ from crosspoint3d.evaluation.protocol import Result
 from crosspoint3d.evaluation.runs import Runs, finish, over_seeds, paired
 from crosspoint3d.evaluation.scored_shapes import other_tests, stratified_rows
 from crosspoint3d.evaluation.seeds import SeedFeatures, SplitFeatures, check, limited, with_points
-from crosspoint3d.evaluation.svm import MAX_ITER
+from crosspoint3d.evaluation.svm import CLASSIFIER, MAX_ITER
 
 CLEAN = "overall_accuracy"
 MEAN = "mean_over_corruptions"
@@ -73,7 +73,7 @@ def robustness(config: RobustnessConfig) -> Result:
             "curves": curves(conditions, CLEAN, clouds.test_points.shape[1]),
             "paired": {name: paired("test shape", values, same=same) for name, values in units.items()},
         },
-        classifier="linear SVM, one against one (libsvm), on features as they are (no scaler), trained on clean clouds",
+        classifier=f"{CLASSIFIER}, on features as they are (no scaler), trained on clean clouds",
         C={who: [run.choice for run in found] for who, found in runs.both.items()},
         corruptions={
             kind: {"levels": [c.level.name for c in conditions if c.kind == kind], "what": KINDS[kind].what}

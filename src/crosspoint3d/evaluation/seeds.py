@@ -92,8 +92,7 @@ def seed_features(config: EvaluateConfig, parts: Sequence[str] = PARTS) -> Itera
             clouds,
             train_points=subsample(clouds.train_points, config.points, seed),
             test_points=subsample(clouds.test_points, config.points, seed),
-            record=clouds.record
-            | {"points_picked": picked(config.points, clouds.train_points.shape[1]), "points_count": config.points},
+            record=clouds.record | {"points_picked": _picked(clouds, config.points), "points_count": config.points},
         )
 
         fixed = same and not clouds.record["split_drawn"] and not config.encoder.startswith("random:")
@@ -105,6 +104,12 @@ def seed_features(config: EvaluateConfig, parts: Sequence[str] = PARTS) -> Itera
         elif not config.encoder.startswith("random:"):
             untrained = _encode(models.untrained(config.encoder, seed, config.k), subset, config, device, parts)
         yield SeedFeatures(seed, subset, trained, untrained)
+
+
+def _picked(clouds: LabelledClouds, count: int) -> str:
+    """How the points of both splits were chosen, in words: once where they have as many."""
+    train, test = (picked(count, points.shape[1]) for points in (clouds.train_points, clouds.test_points))
+    return train if train == test else f"train: {train}; test: {test}"
 
 
 def _encode(

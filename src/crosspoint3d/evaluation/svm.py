@@ -1,33 +1,32 @@
 """Linear support vector machines on one Gram matrix that all values of C and all folds share.
 
-The machines are those of `SVC(kernel="linear")`: one against one, solved by libsvm. Three things make them fast: the
-products of all features are computed once, in float32, which is what libsvm's own cache holds; shapes go category by
-category, so that a pair of categories reads rows without gaps; and decisions are a matrix product a category.
+The machines are those of `SVC(kernel="linear")`: one against one, to libsvm's tolerance, in its float32 products. What
+makes them fast: the products of all features are computed once; every pair of categories is a task of its own for some
+thread (`smo`), which reads the rows it needs of the whole matrix; and decisions are sums over normals, one a pair.
 
-Axis letters: N shapes (Ntr train, Nte test), Q queries, D feature width, R rows to train with, S some of them.
+Axis letters: N shapes (Ntr train, Nte test), Q queries, D feature width, R rows to train with, K numbers a shape.
 """
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int64
-from joblib import Parallel, delayed
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.svm import SVC
+import torch
+from jaxtyping import Float, Float32, Int64
 
+from crosspoint3d.config import UsageError
+from crosspoint3d.evaluation.smo import solve
+from crosspoint3d.ops.threads import in_parallel
+
+CLASSIFIER = "linear SVM, one against one, to the tolerance of libsvm"
 MAX_ITER = 200_000
 """Iterations of one binary problem: libsvm has no end of its own when C is huge and the classes overlap."""
-BLOCK = 512
-"""Rows of the Gram matrix that are copied at a time."""
+BLOCK = 64
+"""Rows of features that are widened at a time."""
 CONSTANT = 1e-13
 """Features are constant where their spread is so small a part of their squared length."""
-
-
-Expand = Callable[[Int64[np.ndarray, " S"], Float64[np.ndarray, "S M"]], Float64[np.ndarray, "Q M"]]
-"""Takes some train shapes and M columns of their coefficients to M sums of products for each query."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,16 @@ class Scaled:
     constant: bool
 
 
+@dataclass(frozen=True)
+class Queries:
+    """Shapes to label: products with all shapes are `train.T`, or `features @ train.T` where features are given."""
+
+    train: Float[np.ndarray, "N K"]
+    features: Float[np.ndarray, "Q K"] | None = None
+
+
 class Predictions(NamedTuple):
-    """What one machine says: a label of each query, and whether libsvm came to an end before `MAX_ITER`."""
+    """What one machine says: a label of each query, and whether every pair came to an end before `MAX_ITER`."""
 
     labels: Int64[np.ndarray, " Q"]
     converged: bool
@@ -56,32 +63,42 @@ class Predictions(NamedTuple):
 
 def scaled(train: Float[np.ndarray, "Ntr D"], test: Float[np.ndarray, "Nte D"]) -> Scaled:
     """Centre and scale features in float64; the centre changes no machine, the scale only what C means."""
-    wide = train.astype(np.float64)
-    size = float(np.einsum("nd,nd->", wide, wide)) / len(wide)
-    mean = wide.mean(axis=0)
-    wide -= mean
-    unit = float(np.einsum("nd,nd->", wide, wide)) / len(wide)
-    if unit <= CONSTANT * size:
+    blocks = range(0, len(train), BLOCK)
+    total, size = np.zeros(train.shape[1]), 0.0
+    for start in blocks:
+        wide = train[start : start + BLOCK].astype(np.float64)
+        total += wide.sum(axis=0)
+        size += float(np.vdot(wide, wide))
+    mean = total / len(train)
+    spread = 0.0
+    for start in blocks:
+        wide = train[start : start + BLOCK] - mean
+        spread += float(np.vdot(wide, wide))
+    unit = spread / len(train)
+    if unit <= CONSTANT * size / len(train):
         return Scaled(np.zeros(train.shape, np.float32), np.zeros(test.shape, np.float32), 1.0, True)
     factor = 1 / np.sqrt(unit)
-    return Scaled((wide * factor).astype(np.float32), ((test - mean) * factor).astype(np.float32), unit, False)
+    both = np.empty(train.shape, np.float32), np.empty(test.shape, np.float32)
+    for rows, result in zip((train, test), both, strict=True):
+        for start in range(0, len(rows), BLOCK):
+            result[start : start + BLOCK] = (rows[start : start + BLOCK] - mean) * factor
+    return Scaled(*both, unit, False)
 
 
-def by_products(queries: Float[np.ndarray, "Q N"]) -> Expand:
+def by_products(queries: Float[np.ndarray, "Q N"]) -> Queries:
     """Of queries whose products with all shapes are known."""
-    return lambda rows, coefficients: queries[:, rows].astype(np.float64) @ coefficients
+    return Queries(queries.T)
 
 
-def by_features(train: Float[np.ndarray, "N D"], queries: Float[np.ndarray, "Q D"]) -> Expand:
+def by_features(train: Float[np.ndarray, "N D"], queries: Float[np.ndarray, "Q D"]) -> Queries:
     """Of queries by their features: normals first, which takes far fewer operations than the products would."""
-    wide = queries.astype(np.float64)
-    return lambda rows, coefficients: wide @ (train[rows].astype(np.float64).T @ coefficients)
+    return Queries(train, queries)
 
 
 def svm_predictions(
     gram: Float[np.ndarray, "N N"],
     labels: Int64[np.ndarray, " N"],
-    queries: Expand,
+    queries: Queries,
     cs: Sequence[float],
     rows: Int64[np.ndarray, " R"] | None = None,
 ) -> list[Predictions]:
@@ -89,46 +106,65 @@ def svm_predictions(
 
     Args:
         gram: products of all shapes with each other.
-        labels: of all shapes; two categories or more among `rows`.
+        labels: of all shapes.
         queries: `by_products` or `by_features` of them.
         cs: penalties, on the scale of `gram`.
         rows: shapes to train with; None takes all.
 
     Returns:
         One entry for each C, what `SVC(kernel="precomputed", C=c)` predicts.
+
+    Raises:
+        UsageError: the shapes to train with are of one category.
     """
     chosen = np.arange(len(labels)) if rows is None else rows
-    order = chosen[np.argsort(labels[chosen], kind="stable")]
-    inner = np.empty((len(order), len(order)))
-    for start in range(0, len(order), BLOCK):
-        inner[start : start + BLOCK] = gram[np.ix_(order[start : start + BLOCK], order)]
-    known = labels[order]
+    names = np.unique(labels[chosen])
+    if len(names) < 2:
+        raise UsageError("the training shapes are of one category: a linear SVM needs two or more to tell apart")
+    members = [chosen[labels[chosen] == name] for name in names]
+    pairs, costs = list(combinations(range(len(names)), 2)), np.array(cs, dtype=np.float64)
+    gram = np.ascontiguousarray(gram)
+    # Of each category: a column for every pair it is in and every C.
+    coefficients = [np.zeros((len(member), len(cs), len(names) - 1)) for member in members]
+    intercepts, converged = np.empty((len(cs), len(pairs))), np.empty((len(cs), len(pairs)), dtype=bool)
+    waiting = iter(sorted(range(len(pairs)), key=lambda pair: -sum(len(members[side]) for side in pairs[pair])))
 
-    def predict(c: float) -> Predictions:
-        model = SVC(kernel="precomputed", C=c, cache_size=500, max_iter=MAX_ITER).fit(inner, known)
-        return Predictions(_vote(model, order, queries), model.fit_status_ == 0)
+    def work(start: int, stop: int) -> None:
+        for pair in waiting:
+            first, second = pairs[pair]
+            split, both = len(members[first]), np.concatenate([members[first], members[second]])
+            found, intercepts[:, pair], converged[:, pair], _ = solve(gram, both, split, costs, MAX_ITER)
+            coefficients[first][:, :, second - 1] = found[:, :split].T
+            coefficients[second][:, :, first] = found[:, split:].T
 
-    # Threads, because libsvm releases the interpreter lock and all share one Gram matrix.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        found: list[Predictions] = Parallel(n_jobs=-1, prefer="threads")(delayed(predict)(c) for c in cs)
-    return found
-
-
-def _vote(model: SVC, order: Int64[np.ndarray, " N"], queries: Expand) -> Int64[np.ndarray, " Q"]:
-    """`model.predict` of the queries: of equally many votes the first category wins, as in libsvm."""
-    ends, count = np.cumsum(model.n_support_), len(model.classes_)
-    sign = -1 if count == 2 else 1  # scikit-learn turns the sign of a lone pair
-    support, coefficients = order[model.support_], sign * model.dual_coef_.T
-    sums = [
-        queries(support[start:end], coefficients[start:end])
-        for start, end in zip(ends - model.n_support_, ends, strict=True)
+    in_parallel(work, torch.get_num_threads())
+    sums = _normals(members, coefficients, queries, pairs)
+    return [
+        Predictions(names[_vote(trial, intercept, queries, pairs)], bool(end.all()))
+        for trial, intercept, end in zip(sums, intercepts, converged, strict=True)
     ]
-    votes = np.zeros((len(sums[0]), count), dtype=np.int64)
-    pairs = zip(*np.triu_indices(count, 1), strict=True)
-    for (first, second), intercept in zip(pairs, sign * model.intercept_, strict=True):
-        wins = sums[first][:, second - 1] + sums[second][:, first] + intercept > 0
-        votes[:, first] += wins
-        votes[:, second] += ~wins
-    labels: np.ndarray = model.classes_[votes.argmax(axis=1)]
-    return labels.astype(np.int64)
+
+
+def _normals(
+    members: list[np.ndarray], coefficients: list[np.ndarray], queries: Queries, pairs: list[tuple[int, int]]
+) -> np.ndarray:
+    """(M, P, K): of each C and pair the sum of what the train shapes are, each by its coefficient."""
+    of_pair = np.array(pairs)
+    result = np.zeros((coefficients[0].shape[1], len(pairs), queries.train.shape[1]))
+    for category, (member, own) in enumerate(zip(members, coefficients, strict=True)):
+        support = own.any(axis=(1, 2))
+        columns = own[support].reshape(support.sum(), own.shape[1] * own.shape[2])
+        part = columns.T @ queries.train[member[support]].astype(np.float64)
+        result[:, (of_pair == category).any(axis=1)] += part.reshape(*own.shape[1:], part.shape[1])
+    return result
+
+
+def _vote(normals: np.ndarray, intercepts: np.ndarray, queries: Queries, pairs: list[tuple[int, int]]) -> np.ndarray:
+    """Position of the category of each query: of equally many votes the first wins, as in libsvm."""
+    decisions = normals if queries.features is None else normals @ queries.features.T.astype(np.float64)
+    votes = np.zeros((pairs[-1][1] + 1, decisions.shape[1]), dtype=np.int64)
+    for (first, second), wins in zip(pairs, decisions + intercepts[:, None] > 0, strict=True):
+        votes[first] += wins
+        votes[second] += ~wins
+    winner: np.ndarray = votes.argmax(axis=0)
+    return winner

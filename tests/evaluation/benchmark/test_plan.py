@@ -124,6 +124,10 @@ def test_the_published_data_set_is_known_by_the_data_or_by_its_name(tmp_path: Pa
             HEAD + "encoders: [{name: A, encoder: 'random:dgcnn', published: {linear: high}}]\n" + EVALUATIONS,
             "published, linear: expected a number, got 'high'",
         ),
+        (
+            HEAD + "encoders: [{name: A, encoder: 'random:dgcnn', published: {linear: .nan}}]\n" + EVALUATIONS,
+            "published, linear: expected a finite number, got nan",
+        ),
         ("- a\n- b\n", "expected `name: value` lines"),
         ("a: [\n", "is not YAML"),
         ("", "expected `name: value` lines"),

@@ -103,6 +103,19 @@ def test_a_failure_is_listed_and_the_others_go_on(tmp_path: Path, monkeypatch: p
     assert len(calls) == 2, "only what failed is run again"
 
 
+def test_whatever_an_encoder_raises_is_a_failure_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(config: EvaluateConfig) -> None:
+        if config.encoder == "random:pointnet":
+            raise MemoryError if config.protocol == "paper" else RuntimeError("CUDA out of memory")
+
+    use_evaluations(monkeypatch, fail)
+    result = run(tmp_path)
+    assert result.exit_code == 1
+    assert {outcome.error for outcome in result.table.outcomes} == {
+        "", "MemoryError", "RuntimeError: CUDA out of memory",
+    }  # fmt: skip
+
+
 def test_ctrl_c_loses_only_what_was_running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

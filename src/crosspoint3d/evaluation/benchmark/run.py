@@ -95,8 +95,9 @@ def benchmark(config: BenchmarkConfig) -> BenchmarkResult:
             try:
                 result = _measured(job, functions[job.evaluation.verb], origins)
                 _say(f"{place}: {_main(job, result)}, {time.monotonic() - started:.0f} s")
-            except (UsageError, RunError) as problem:
-                error = str(problem) or type(problem).__name__
+            except Exception as problem:  # somebody else's encoder, a full GPU or a broken file can raise anything
+                told = isinstance(problem, UsageError | RunError) and str(problem)
+                error = told or f"{type(problem).__name__}: {problem}".removesuffix(": ")
                 _say(f"{place}: failed: {error}")
             except KeyboardInterrupt:
                 _say(f"{place}: interrupted; {number - 1} of {len(jobs)} are done, the same command goes on from there")

@@ -1,6 +1,7 @@
 """A YAML file of plain values, read so that no mistake passes: keys given twice or unknown, values of other types."""
 
 import difflib
+import math
 import types
 import typing
 from collections.abc import Iterable
@@ -115,6 +116,8 @@ def typed(value: Any, annotation: Any, place: str) -> Any:
         return tuple(typed(item, arguments[0], place) for item in entries(value, place))
     if annotation is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if annotation is float and isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{place}: expected a finite number, got {value}")
     if annotation is Path and isinstance(value, str):
         return Path(value)
     if not isinstance(value, annotation) or (isinstance(value, bool) and annotation is not bool):
