@@ -81,6 +81,38 @@ def test_what_is_no_result_is_refused(text: str | None, message: str, tmp_path: 
         repeat(RepeatConfig(file))
 
 
+@pytest.mark.parametrize(
+    ("place", "name", "value", "message"),
+    [
+        (["protocol", "config"], "seeds", "2", "config, seeds: expected a whole number, got '2'"),
+        (["protocol", "config"], "protocol", "claen", "did you mean 'clean'"),
+        (["protocol", "config"], "shots", 3, "option shots is unknown here: version "),
+        (["protocol", "config"], "data", None, "data: expected text, got None"),
+        (["protocol"], "environment", None, "is no result"),
+        (["protocol"], "encoders", [1], "is no result"),
+    ],
+)
+def test_a_record_that_was_edited_is_refused_before_anything_runs(
+    place: list[str], name: str, value: object, message: str, result: Path
+) -> None:
+    record = inner = json.loads(result.read_text())
+    for part in place:
+        inner = inner[part]
+    inner[name] = value
+    result.write_text(json.dumps(record))
+    with pytest.raises(UsageError, match=message):
+        repeat(RepeatConfig(result))
+    assert not (result.parent / "repeated").exists()
+
+
+def test_a_record_without_a_needed_option_is_refused(result: Path) -> None:
+    record = json.loads(result.read_text())
+    del record["protocol"]["config"]["data"]
+    result.write_text(json.dumps(record))
+    with pytest.raises(UsageError, match="config: data is missing"):
+        repeat(RepeatConfig(result))
+
+
 def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--encoder", "random:pointnet", "--data", "procedural:96", "--points", "64", "--device", "cpu"]
     few_shot = ["evaluate", "few-shot", *words, "--k-shot", "2", "--n-query", "1", "--seeds", "2", "--n-way", "3"]

@@ -87,9 +87,9 @@ def _data_set(path: Path, name: str, entry: dict[str, Any]) -> DataSet:
         if not isinstance(entry[field], str) or not entry[field].strip():
             raise refuse(f"{field} is {entry[field]!r}: expected a text")
     for field in ("bytes", "unpacked_at_most"):
-        if not (isinstance(entry[field], int) and entry[field] > 0) and (field, entry[field]) != ("bytes", None):
+        if not (type(entry[field]) is int and entry[field] > 0) and (field, entry[field]) != ("bytes", None):
             raise refuse(f"{field} is {entry[field]!r}: expected a number of bytes")
-    if PurePosixPath(entry["holds"]).is_absolute():
+    if not _is_pattern(entry["holds"]):
         raise refuse(f"holds is {entry['holds']!r}: expected a pattern below the data set's folder, such as **/*.h5")
     if not isinstance(entry["use"], str | None):
         raise refuse(f"use is {entry['use']!r}: expected a text such as modelnet40:{{folder}}")
@@ -109,6 +109,16 @@ def _data_set(path: Path, name: str, entry: dict[str, Any]) -> DataSet:
             raise refuse(f"address {given['url']!r}: expected {', '.join(_SCHEMES)} or a path")
         addresses.append(Address(url, digest.lower() if digest else None))
     return DataSet(name=name, addresses=tuple(addresses), **entry)
+
+
+def _is_pattern(text: str) -> bool:
+    """Whether a text is a pattern that stays below a folder."""
+    path = PurePosixPath(text)
+    try:
+        next(BUILT_IN.glob(text), None)  # below a file there is nothing; a malformed pattern is found out
+    except (ValueError, NotImplementedError):
+        return False
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def _url(path: Path, text: object) -> str | None:

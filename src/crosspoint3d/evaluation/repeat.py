@@ -1,11 +1,13 @@
 """`evaluate repeat`: run an evaluation again from the record beside its numbers, and say what is different."""
 
 import dataclasses
+import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from crosspoint3d.config import RepeatConfig, UsageError
+from crosspoint3d.evaluation.benchmark.values import typed
 from crosspoint3d.evaluation.protocol import Result, read_result
 from crosspoint3d.evaluation.verbs import VERBS, function
 
@@ -57,8 +59,7 @@ def repeat(config: RepeatConfig) -> Repetition:
     file = config.result / "result.json" if config.result.is_dir() else config.result
     recorded = _read(file)
     kind = VERBS[recorded.evaluation].config_class
-    known = {f.name for f in dataclasses.fields(kind)}
-    values = {name: _value(value) for name, value in recorded.protocol["config"].items() if name in known}
+    values = _options(recorded, kind, file)
     values |= {"out": config.out or file.parent / "repeated", "cache": config.cache}
     values |= {name: given for name in ("encoder", "data") if (given := getattr(config, name))}
     if config.device:
@@ -75,17 +76,28 @@ def _read(file: Path) -> Result:
     try:
         result = read_result(file)
         found = result.evaluation in VERBS and isinstance(result.protocol["config"], dict)
+        _matters(result)
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}; give a result.json that `crosspoint3d evaluate` wrote") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(f"{file} is no result of `crosspoint3d evaluate`: {error!r}") from error
     if not found:
         raise UsageError(f"{file}: evaluation {result.evaluation!r} is unknown; known are {', '.join(VERBS)}")
     return result
 
 
-def _value(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _options(recorded: Result, kind: type, file: Path) -> dict[str, Any]:
+    """The recorded config as values of `kind`, checked; an option that this version does not have is a usage error."""
+    hints = typing.get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for name, value in recorded.protocol["config"].items():
+        if name not in hints:
+            raise UsageError(f"{file}: option {name} is unknown here: version {recorded.protocol['version']} wrote it")
+        values[name] = () if value == [] else typed(value, hints[name], f"{file}: config, {name}")
+    for f in dataclasses.fields(kind):
+        if f.default is dataclasses.MISSING and f.name not in values:
+            raise UsageError(f"{file}: config: {f.name} is missing")
+    return values
 
 
 def _scores(result: Result) -> dict[str, dict[str, Any]]:
@@ -94,22 +106,24 @@ def _scores(result: Result) -> dict[str, dict[str, Any]]:
 
 
 def _circumstances(recorded: Result, repeated: Result) -> dict[str, tuple[Any, Any]]:
-    def of(result: Result) -> dict[str, Any]:
-        protocol, here = result.protocol, result.protocol["environment"]
-        return {
-            "split": protocol["data"].get("split_sha256"),
-            "clouds": [entry.get("clouds_sha256") for entry in protocol["encoders"]],
-            "encoder": protocol["encoder_sha256"],
-            "k": protocol["k"],
-            "points": protocol["points"],
-            "package": protocol["version"],
-            "torch": here["packages"]["torch"],
-            "scikit-learn": here["packages"]["scikit-learn"],
-            "device": protocol["device"],
-        }
-
-    old, new = of(recorded), of(repeated)
+    old, new = _matters(recorded), _matters(repeated)
     return {name: (old[name], new[name]) for name in old if old[name] != new[name]}
+
+
+def _matters(result: Result) -> dict[str, Any]:
+    protocol, packages = result.protocol, result.protocol["environment"]["packages"]
+    return {
+        "protocol": protocol["mode"],
+        "split": protocol["data"].get("split_sha256"),
+        "clouds": [entry.get("clouds_sha256") for entry in protocol["encoders"]],
+        "encoder": protocol["encoder_sha256"],
+        "k": protocol["k"],
+        "points": protocol["points"],
+        "package": protocol["version"],
+        "torch": packages["torch"],
+        "scikit-learn": packages["scikit-learn"],
+        "device": protocol["device"],
+    }
 
 
 def _differences(recorded: Result, repeated: Result) -> dict[str, float | None]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crosspoint3d.evaluation.benchmark.table import Outcome, Table
+from crosspoint3d.evaluation.protocol import COUNTS
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,9 @@ def data_lines(table: Table) -> list[str]:
     lines = []
     for outcome in table.outcomes:
         data = outcome.result.protocol["data"] if outcome.result else {}
-        counts = [f"{data[key]:,} {word}" for key, word in _COUNTS if isinstance(data.get(key), int)]
+        counts = [f"{data[key]:,} {word}" for key, word in COUNTS if isinstance(data.get(key), int)]
         split = str(data.get("split_sha256") or "")
         words = [str(data.get("name", "")), *counts, f"split {split[:12]}" if split else ""]
         lines.append(" · ".join(word for word in words if word))
     return [line for line in dict.fromkeys(lines) if line]
 
-
-_COUNTS = (
-    ("train_shapes", "train shapes"),
-    ("test_shapes", "test shapes"),
-    ("shapes", "shapes"),
-    ("categories", "categories"),
-)
