@@ -137,6 +137,8 @@ def test_all_is_both_searches_in_one_result(run: Path, monkeypatch: pytest.Monke
     assert next(iter(both.scores)) == "shape_to_shape_map" and both.details == one.details
     assert both.protocol["data"] == one.protocol["data"]
     assert both.protocol["gallery"] == SHAPES and both.protocol["pictured_data"]["shapes"] == SHAPES
+    hashes = both.protocol["pictured_data"]["clouds_sha256"]
+    assert len(hashes) == len(both.protocol["seeds"]) and all(len(digest) == 64 for digest in hashes)
     assert both.protocol["shape_to_shape"] == one.protocol["shape_to_shape"]
     for entry, shape, picture in zip(*(r.protocol["encoders"] for r in (both, one, other)), strict=True):
         assert set(entry["trained"]) == set(shape["trained"]) | {"image_sha256"}

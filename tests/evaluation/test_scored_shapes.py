@@ -57,6 +57,10 @@ def test_a_variant_names_its_score_unless_two_have_it(monkeypatch: pytest.Monkey
 def test_points_and_share_are_those_of_the_first_data(monkeypatch: pytest.MonkeyPatch) -> None:
     (other,) = others(monkeypatch, {"other": load()}, points=8, limit=0.5)
     assert other.points.shape == (6, 8, 3) and other.record["limit"] == 0.5
+    assert other.record["points_picked"] == "8 of 16 points, drawn at random from the seed"
+    (again,), (differently,) = (others(monkeypatch, {"other": load()}, points=8, limit=0.5, seed=s) for s in (0, 1))
+    hashes = [found.record["clouds_sha256"] for found in (other, again, differently)]
+    assert hashes[0] == hashes[1] != hashes[2]
     with pytest.raises(
         UsageError, match=r"--transfer other: its clouds have 16 points, fewer than the 20.*--points 16"
     ):

@@ -3,6 +3,7 @@
 Axis letters: N shapes, M of them, P points.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from jaxtyping import Float32, Int64
 from crosspoint3d.config import UsageError
 from crosspoint3d.data.clouds import LabelledClouds, load_clouds
 from crosspoint3d.evaluation.features import subsample
+from crosspoint3d.evaluation.protocol import picked
 from crosspoint3d.evaluation.seeds import limited
 
 
@@ -56,7 +58,7 @@ class OtherTest:
         name: in the names of scores: the variant of the data set, or the whole spec.
         points: as many of each cloud as the first data has.
         labels: indices into the categories of the first data.
-        record: plain values of the data.
+        record: plain values of the data, with how the points were picked and the hash of these very clouds.
     """
 
     name: str
@@ -94,7 +96,10 @@ def other_tests(
         index = np.array([clouds.categories.index(name) for name in data.categories], dtype=np.int64)
         variant = data.record.get("variant")
         name = str(variant) if variant and variants.count(variant) == 1 else spec
-        found.append(OtherTest(name, subsample(data.test_points, points, seed), index[data.test_labels], data.record))
+        drawn = subsample(data.test_points, points, seed)
+        digest = hashlib.sha256(np.ascontiguousarray(drawn).data).hexdigest()
+        record = data.record | {"points_picked": picked(points, available), "clouds_sha256": digest}
+        found.append(OtherTest(name, drawn, index[data.test_labels], record))
     return found
 
 

@@ -29,9 +29,10 @@ class Searched:
 
 
 def together(first: Searched, second: Searched, name: str) -> Searched:
-    """Both as one; what both have is the first's, and the second's data are recorded as `name`."""
+    """Both as one; what both have is the first's; the second's data and hashes of its clouds are recorded as `name`."""
     notes = [*first.data["notes"], *(note for note in second.data["notes"] if note not in first.data["notes"])]
     theirs = {key: value for key, value in second.data.items() if key != "notes"}
+    theirs["clouds_sha256"] = [entry["clouds_sha256"] for entry in second.encoders]
     return Searched(
         trained=[a | b for a, b in zip(first.trained, second.trained, strict=True)],
         untrained=[a | b for a, b in zip(first.untrained, second.untrained, strict=True)],

@@ -54,4 +54,3 @@ def data_lines(table: Table) -> list[str]:
         words = [str(data.get("name", "")), *counts, f"split {split[:12]}" if split else ""]
         lines.append(" · ".join(word for word in words if word))
     return [line for line in dict.fromkeys(lines) if line]
-
