@@ -18,7 +18,7 @@ from crosspoint3d.config import (
 from crosspoint3d.data.prepare import prepare
 from crosspoint3d.evaluation.few_shot import few_shot
 from crosspoint3d.evaluation.linear_probe import linear
-from crosspoint3d.evaluation.protocol import Result
+from crosspoint3d.evaluation.result import Result
 from crosspoint3d.evaluation.retrieval import retrieval
 from crosspoint3d.report import report
 from crosspoint3d.training.pretrain import pretrain

@@ -2,6 +2,7 @@
 
 import http.client
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -263,3 +264,15 @@ def test_too_large_or_no_room(server: FileServer, part: Path, monkeypatch: pytes
     monkeypatch.setattr("shutil.disk_usage", lambda _: Disk)
     with pytest.raises(FetchError, match=r"needs at least 0\.0 GB, .* has 0\.0 GB free"):
         get(url, part.with_name("other"))
+
+
+@pytest.mark.parametrize("target", ["http://elsewhere/x.zip", "ftp://elsewhere/x.zip"])
+def test_no_redirect_leaves_https(target: str) -> None:
+    redirect = fetch_module._SafeRedirect()
+    request = urllib.request.Request("https://here/x.zip")
+    with pytest.raises(FetchError, match=f"redirected from https to {target}"):
+        redirect.redirect_request(request, None, 302, "Found", {}, target)
+    followed = redirect.redirect_request(request, None, 302, "Found", {}, "https://elsewhere/x.zip")
+    assert followed is not None and followed.full_url == "https://elsewhere/x.zip"
+    plain = urllib.request.Request("http://here/x.zip")
+    assert redirect.redirect_request(plain, None, 302, "Found", {}, "http://elsewhere/x.zip") is not None

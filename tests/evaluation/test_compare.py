@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from crosspoint3d.evaluation.compare import compare, holm, paired_test, why_not
-from crosspoint3d.evaluation.protocol import Result
+from crosspoint3d.evaluation.result import Result
 
 
 def answers(

@@ -9,7 +9,7 @@ import torch
 from crosspoint3d.config import FewShotConfig, LinearConfig, UsageError
 from crosspoint3d.evaluation.few_shot import few_shot
 from crosspoint3d.evaluation.linear_probe import linear
-from crosspoint3d.evaluation.protocol import read_result
+from crosspoint3d.evaluation.result_files import read_result
 from tests.evaluation.fakes import cluster_clouds
 
 SPEC = f"{__name__}:extents"

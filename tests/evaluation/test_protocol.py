@@ -1,21 +1,18 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from crosspoint3d.config import LinearConfig
+from crosspoint3d.evaluation.linear_probe import linear
 from crosspoint3d.evaluation.metrics import summary
-from crosspoint3d.evaluation.protocol import (
-    Result,
-    format_table,
-    protocol_record,
-    read_result,
-    result_folder,
-    weights_sha256,
-    write_result,
-)
+from crosspoint3d.evaluation.protocol import protocol_record, weights_sha256
+from crosspoint3d.evaluation.result import Result, format_table
+from crosspoint3d.evaluation.result_files import read_result, result_folder, write_result
+from tests.evaluation.fakes import Radii, cluster_clouds, use_encoders
 
 
 def result(**changes: object) -> Result:
@@ -126,3 +123,25 @@ def test_categories_are_told_and_written_and_those_of_an_older_result_removed(
     write_result(config, "linear", result())
     assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
     assert "written:" in capsys.readouterr().err
+
+
+def test_no_result_of_other_options_is_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_encoders(monkeypatch, trained=Radii(1.0), untrained=Radii(0.0))
+    monkeypatch.setattr("crosspoint3d.evaluation.seeds.load_clouds", cluster_clouds(0.3))
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "config.yaml").touch()
+    options: dict[str, Any] = {"encoder": str(tmp_path), "data": "somewhere", "points": 16, "device": "cpu", "seeds": 1}
+    for changes in ({}, {"protocol": "paper"}, {"cache": False}, {"seeds": 2}, {"protocol": "paper"}):
+        linear(LinearConfig(**(options | changes)))
+    found = {
+        path.parent.name: read_result(path).protocol["config"] for path in tmp_path.glob("evaluation/*/result.json")
+    }
+    assert sorted(found) == ["linear", "linear-2", "linear-3"]
+    assert not found["linear"]["cache"] and found["linear-2"]["protocol"] == "paper" and found["linear-3"]["seeds"] == 2
+    here = tmp_path / "evaluation" / "linear-2"
+    linear(LinearConfig(**(options | {"out": here, "seeds": 3})))
+    linear(LinearConfig(**(options | {"protocol": "paper", "seeds": 3})))
+    assert read_result(here / "result.json").protocol["seeds"] == [0, 1, 2]
+    (tmp_path / "evaluation" / "linear" / "result.json").write_text("broken")
+    linear(LinearConfig(**options))
+    assert read_result(tmp_path / "evaluation" / "linear" / "result.json").protocol["config"]["cache"]

@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 
 from crosspoint3d.config import FewShotConfig, LinearConfig, RobustnessConfig
-from crosspoint3d.evaluation.benchmark.verbs import VERBS
 from crosspoint3d.evaluation.published_numbers import DATASETS, dataset_of, published_numbers, published_rows
+from crosspoint3d.evaluation.verbs import VERBS
 
 
 def texts(

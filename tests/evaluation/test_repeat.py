@@ -7,8 +7,8 @@ import pytest
 from crosspoint3d.cli import run
 from crosspoint3d.config import LinearConfig, RepeatConfig, UsageError
 from crosspoint3d.evaluation.linear_probe import linear
-from crosspoint3d.evaluation.protocol import read_result
 from crosspoint3d.evaluation.repeat import repeat
+from crosspoint3d.evaluation.result_files import read_result
 from tests.evaluation.fakes import Radii, cluster_clouds, use_encoders
 
 

@@ -12,7 +12,7 @@ from crosspoint3d.data.clouds import LabelledClouds
 from crosspoint3d.evaluation import robustness as module
 from crosspoint3d.evaluation.conditions import KINDS
 from crosspoint3d.evaluation.linear_probe import linear
-from crosspoint3d.evaluation.machine import machine_answers
+from crosspoint3d.evaluation.machine import PAPER_C, machine_answers
 from crosspoint3d.evaluation.robustness import robustness
 from tests.data.published.test_scanobjectnn import variant
 from tests.evaluation.fakes import Radii, cluster_clouds, use_encoders
@@ -43,16 +43,16 @@ def config(**changes: Any) -> RobustnessConfig:
 
 
 @pytest.mark.parametrize("protocol", ["clean", "paper"])
-def test_one_machine_answers_all_sets_as_a_linear_svc(protocol: Any) -> None:
+def test_a_machine_answers_as_a_linear_svc(protocol: Any) -> None:
     generator = np.random.default_rng(0)
     labels = np.arange(90) % 5
     centres = generator.normal(size=(5, 8))
     train = (centres[labels] + generator.normal(size=(90, 8)) + 3).astype(np.float32)
-    queries = [generator.normal(size=(n, 8)).astype(np.float32) + 3 for n in (40, 1, 25)]
+    queries = generator.normal(size=(40, 8)).astype(np.float32) + 3
     answers, choice = machine_answers(train, labels, queries, 0, protocol)
-    machine = SVC(kernel="linear", C=choice["C"]).fit(train.astype(np.float64), labels)
-    for found, rows in zip(answers, queries, strict=True):
-        np.testing.assert_array_equal(found, machine.predict(rows.astype(np.float64)))
+    for found, c in zip(answers, PAPER_C if protocol == "paper" else [choice["C"]], strict=True):
+        machine = SVC(kernel="linear", C=c).fit(train.astype(np.float64), labels)
+        np.testing.assert_array_equal(found, machine.predict(queries.astype(np.float64)))
     assert choice["C"] == pytest.approx(0.01) or protocol == "clean"
 
 

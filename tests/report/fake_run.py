@@ -12,7 +12,7 @@ from crosspoint3d.config import PretrainConfig
 from crosspoint3d.config_file import to_dict
 from crosspoint3d.evaluation.classes import class_details
 from crosspoint3d.evaluation.metrics import summary
-from crosspoint3d.evaluation.protocol import Result
+from crosspoint3d.evaluation.result import Result
 from crosspoint3d.models import ProjectionHead, Tower, image_encoder, save_tower
 from crosspoint3d.models.pointnet import PointNet
 from crosspoint3d.models.tower import seeded_weights

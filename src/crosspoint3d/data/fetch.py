@@ -136,10 +136,24 @@ def _no_archive(block: bytes, kind: str) -> str:
     return f"{'a web page' if page else 'something else'} ({kind}) came instead of an archive"
 
 
+class _SafeRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but never from https to a connection that anybody on the way could change."""
+
+    def redirect_request(  # type: ignore[no-untyped-def]
+        self, req: urllib.request.Request, fp, code: int, msg: str, headers, newurl: str
+    ) -> urllib.request.Request | None:
+        if req.type == "https" and not newurl.lower().startswith("https:"):
+            raise FetchError(f"redirected from https to {newurl}, which is not followed")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_OPENER = urllib.request.build_opener(_SafeRedirect)
+
+
 @contextlib.contextmanager
 def _open(request: urllib.request.Request, part: Path, timeout: float) -> Iterator[Any]:
     try:
-        response = urllib.request.urlopen(request, timeout=timeout)
+        response = _OPENER.open(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         error.close()
         reason = f"HTTP {error.code} {error.reason}".strip()

@@ -19,7 +19,7 @@ from sklearn.metrics.cluster import contingency_matrix
 from crosspoint3d.config import ClusterConfig, UsageError
 from crosspoint3d.evaluation.knn import unit_length
 from crosspoint3d.evaluation.metrics import summaries
-from crosspoint3d.evaluation.protocol import Result
+from crosspoint3d.evaluation.result import Result
 from crosspoint3d.evaluation.runs import finish, over_seeds
 from crosspoint3d.evaluation.seeds import SeedFeatures, SplitFeatures
 from crosspoint3d.evaluation.svm import scaled

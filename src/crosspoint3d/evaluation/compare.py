@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from crosspoint3d.evaluation.metrics import summary
-from crosspoint3d.evaluation.protocol import Result
+from crosspoint3d.evaluation.result import Result
 
 DRAWS = 9_999
 STEP = 1e-6

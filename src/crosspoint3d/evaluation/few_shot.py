@@ -18,7 +18,7 @@ from crosspoint3d.evaluation.episode_scores import (
 from crosspoint3d.evaluation.episodes import draw_episodes, drawable
 from crosspoint3d.evaluation.few_shot_pictures import few_shot_pictures
 from crosspoint3d.evaluation.graph_k import trained_k
-from crosspoint3d.evaluation.protocol import Result
+from crosspoint3d.evaluation.result import Result
 from crosspoint3d.evaluation.runs import finish, over_seeds
 from crosspoint3d.evaluation.seeds import SeedFeatures, SplitFeatures
 

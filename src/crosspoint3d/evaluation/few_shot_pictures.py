@@ -27,7 +27,9 @@ from crosspoint3d.evaluation.episode_scores import (
 from crosspoint3d.evaluation.episodes import Episode, draw_episodes, drawable
 from crosspoint3d.evaluation.features import compute_image_features
 from crosspoint3d.evaluation.image_size import image_size
-from crosspoint3d.evaluation.protocol import Result, protocol_record, weights_sha256, write_result
+from crosspoint3d.evaluation.protocol import protocol_record, weights_sha256
+from crosspoint3d.evaluation.result import Result
+from crosspoint3d.evaluation.result_files import write_result
 from crosspoint3d.evaluation.seeds import check
 from crosspoint3d.runtime import pick_device
 

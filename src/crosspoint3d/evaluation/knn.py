@@ -15,7 +15,7 @@ from crosspoint3d.config import KnnConfig, UsageError
 from crosspoint3d.config_file import require_at_least
 from crosspoint3d.evaluation.classes import class_details, guessing, paired_shapes
 from crosspoint3d.evaluation.metrics import TIE, accuracies, confusion, summaries
-from crosspoint3d.evaluation.protocol import Result
+from crosspoint3d.evaluation.result import Result
 from crosspoint3d.evaluation.runs import finish, over_seeds
 from crosspoint3d.evaluation.seeds import SeedFeatures, SplitFeatures
 

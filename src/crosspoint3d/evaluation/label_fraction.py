@@ -4,22 +4,21 @@ Axis letters: N shapes (Ntr train, Nte test), D feature width, S labelled shapes
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int64
 
 from crosspoint3d.config import LabelFractionConfig, Protocol, UsageError
-from crosspoint3d.evaluation.choose_c import CENTRE
 from crosspoint3d.evaluation.classes import paired_shapes
-from crosspoint3d.evaluation.linear_probe import PAPER_C, LinearScores, linear_scores
-from crosspoint3d.evaluation.metrics import accuracies, accuracy_chance, confusion, summaries
-from crosspoint3d.evaluation.protocol import Result
+from crosspoint3d.evaluation.linear_probe import LinearScores, linear_scores
+from crosspoint3d.evaluation.machine import CLASSIFIER, machine_notes
+from crosspoint3d.evaluation.metrics import accuracy_chance, summaries
+from crosspoint3d.evaluation.result import Result
 from crosspoint3d.evaluation.runs import finish, over_seeds
 from crosspoint3d.evaluation.seeds import SeedFeatures, SplitFeatures
-from crosspoint3d.evaluation.svm import CLASSIFIER, MAX_ITER, by_features, scaled, svm_predictions
 
 SCORES = {"overall_accuracy": "Overall accuracy", "mean_class_accuracy": "Mean class accuracy"}
+PAPER_NOTE = "the CrossPoint paper has no label fractions: C is the one of its linear evaluation (0.01)"
 
 
 def label_fraction(config: LabelFractionConfig) -> Result:
@@ -76,16 +75,15 @@ def label_fraction(config: LabelFractionConfig) -> Result:
                 for index, name in enumerate(names)
             },
         },
-        classifier=f"{CLASSIFIER}, on features as they are (no scaler)",
+        classifier=CLASSIFIER,
         labelled={
             "drawn": "stratified and nested, from the seed and the labels alone; one shape a category at least",
             "shapes": {name: [seed[name]["labelled"] for seed in choices["trained"]] for name in names},
             "unlabelled": "not used",
         },
         C=choices,
-        notes=_notes(
-            config.protocol, [choice for seeds in choices.values() for seed in seeds for choice in seed.items()]
-        ),
+        notes=[PAPER_NOTE] * (config.protocol == "paper")
+        + machine_notes(choice for seeds in choices.values() for seed in seeds for choice in seed.values()),
     )
 
 
@@ -104,20 +102,6 @@ def _checked(fractions: Sequence[float]) -> list[float]:
 def _named(names: Sequence[str], scores: Sequence[dict[str, float]]) -> dict[str, float]:
     pairs = list(zip(names, scores, strict=True))
     return {f"{score_name}@{name}": values[score_name] for score_name in SCORES for name, values in pairs}
-
-
-def _notes(protocol: Protocol, choices: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
-    notes = []
-    if protocol == "paper":
-        notes.append("the CrossPoint paper has no label fractions: C is the one of its linear evaluation (0.01)")
-    if not_chosen := list(dict.fromkeys(name for name, choice in choices if choice.get("one_shape_a_category"))):
-        shares = ", ".join(not_chosen)
-        notes.append(f"{shares}: one labelled shape a category leaves none to choose C with: 10 on the scaled features")
-    if any(choice["constant_features"] for _, choice in choices):
-        notes.append("an encoder gives the same features for every shape (collapsed)")
-    if not all(choice["converged"] for _, choice in choices):
-        notes.append(f"an SVM was stopped after {MAX_ITER:,} iterations of a binary problem")
-    return notes
 
 
 def labelled_rows(
@@ -159,25 +143,8 @@ def subset_scores(
         protocol: clean or paper.
 
     Returns:
-        As `linear_scores`, with `labelled` in its choice, and `one_shape_a_category` where C could not be chosen.
+        As `linear_scores`, with `labelled` in its choice.
     """
-    known, known_labels = train_features[rows], train_labels[rows]
-    single = int(np.bincount(known_labels).max()) == 1
-    if protocol == "clean" and not single:
-        found = linear_scores(known, known_labels, test_features, test_labels, seed, protocol)
-        return LinearScores(found.scores, found.counts, found.correct, {"labelled": len(rows)} | found.choice)
-    features = scaled(known, test_features)
-    relative = PAPER_C[0] * features.unit if protocol == "paper" else 10.0**CENTRE
-    queries = by_features(features.train, features.test)
-    predictions = svm_predictions(features.train @ features.train.T, known_labels, queries, [relative])[0]
-    counts = confusion(test_labels, predictions.labels, int(max(train_labels.max(), test_labels.max())) + 1)
-    choice = {
-        "labelled": len(rows),
-        "C": relative / features.unit,
-        "mean_squared_length": features.unit,
-        "constant_features": features.constant,
-        "converged": predictions.converged,
-    }
-    if protocol == "clean":
-        choice["one_shape_a_category"] = True
-    return LinearScores(accuracies(counts), counts, predictions.labels == test_labels, choice)
+    found = linear_scores(train_features[rows], train_labels[rows], test_features, test_labels, seed, protocol)
+    scores = {name: found.scores[name] for name in SCORES}
+    return LinearScores(scores, found.counts, found.correct, {"labelled": len(rows)} | found.choice)

@@ -10,15 +10,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int64
 
 from crosspoint3d.config import LinearConfig, Protocol
-from crosspoint3d.evaluation.choose_c import choose_c
 from crosspoint3d.evaluation.classes import class_details, guessing, paired_shapes
+from crosspoint3d.evaluation.machine import CLASSIFIER, PAPER_C, machine_answers, machine_notes
 from crosspoint3d.evaluation.metrics import accuracies, confusion, summaries
-from crosspoint3d.evaluation.protocol import Result
+from crosspoint3d.evaluation.result import Result
 from crosspoint3d.evaluation.runs import finish, over_seeds
 from crosspoint3d.evaluation.seeds import SeedFeatures, SplitFeatures
-from crosspoint3d.evaluation.svm import CLASSIFIER, MAX_ITER, by_features, scaled, svm_predictions
-
-PAPER_C = (0.01, 0.1)
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ def linear(config: LinearConfig) -> Result:
             runs.clouds.categories, {who: [f.counts for f in fits] for who, fits in runs.both.items()}
         )
         | {"paired": {"overall_accuracy": paired_shapes(runs.clouds, [fit.correct for fit in runs.trained])}},
-        classifier=f"{CLASSIFIER}, on features as they are (no scaler)",
+        classifier=CLASSIFIER,
         C={who: [fit.choice for fit in fits] for who, fits in runs.both.items()},
         notes=_notes(config.protocol, [fit.choice for fits in runs.both.values() for fit in fits]),
     )
@@ -74,13 +71,7 @@ def _notes(protocol: Protocol, choices: list[dict[str, Any]]) -> list[str]:
     if protocol == "paper":
         notes.append("C is fixed as in the published notebook (0.01) and training script (0.1): nothing is chosen here")
         notes.append("the encoder is the last checkpoint; the published procedure kept the one best on the test split")
-    if any(choice["constant_features"] for choice in choices):
-        notes.append("an encoder gives the same features for every shape (collapsed)")
-    if not all(choice["converged"] for choice in choices):
-        notes.append(f"an SVM was stopped after {MAX_ITER:,} iterations of a binary problem")
-    if any(choice.get("limit_reached") for choice in choices):
-        notes.append("the best C lies on the last value that the search allows")
-    return notes
+    return notes + machine_notes(choices)
 
 
 def linear_scores(
@@ -91,11 +82,7 @@ def linear_scores(
     seed: int,
     protocol: Protocol,
 ) -> LinearScores:
-    """Fit and score the SVM of one seed.
-
-    Everything happens on one Gram matrix of the centred features, divided by its mean diagonal: the
-    predictions are those of `SVC(kernel="linear")` on the features themselves with C divided by the same
-    number, and a factor on all features changes nothing in the clean protocol.
+    """Fit and score the SVM of one seed (`machine_answers`).
 
     Args:
         train_features: any scale.
@@ -105,23 +92,10 @@ def linear_scores(
         seed: decides the folds.
         protocol: clean or paper.
     """
-    features = scaled(train_features, test_features)
-    gram = features.train @ features.train.T
+    answers, choice = machine_answers(train_features, train_labels, test_features, seed, protocol)
     categories = int(max(train_labels.max(), test_labels.max())) + 1
-    choice: dict[str, Any] = {"exponent": 0.0} if protocol == "clean" else {}
-    if protocol == "clean" and not features.constant:
-        choice = choose_c(gram, train_labels, seed)
-    relative = [c * features.unit for c in PAPER_C] if protocol == "paper" else [10.0 ** choice["exponent"]]
-    queries = by_features(features.train, features.test)
-    found = svm_predictions(gram, train_labels, queries, relative)
-    choice["converged"] = all(predictions.converged for predictions in found)
-    counts = [confusion(test_labels, predictions.labels, categories) for predictions in found]
+    counts = [confusion(test_labels, labels, categories) for labels in answers]
     scores = accuracies(counts[0])
     if protocol == "paper":
         scores |= {f"{name}_C{PAPER_C[1]:g}": value for name, value in accuracies(counts[1]).items()}
-    choice |= {
-        "C": relative[0] / features.unit,
-        "mean_squared_length": features.unit,
-        "constant_features": features.constant,
-    }
-    return LinearScores(scores, counts[0], found[0].labels == test_labels, choice)
+    return LinearScores(scores, counts[0], answers[0] == test_labels, choice)

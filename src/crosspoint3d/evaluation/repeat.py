@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from crosspoint3d.config import RepeatConfig, UsageError
-from crosspoint3d.evaluation.benchmark.values import typed
-from crosspoint3d.evaluation.protocol import Result, read_result
+from crosspoint3d.evaluation.plain_values import typed
+from crosspoint3d.evaluation.result import Result
+from crosspoint3d.evaluation.result_files import read_result
 from crosspoint3d.evaluation.verbs import VERBS, function
 
 
@@ -120,6 +121,7 @@ def _matters(result: Result) -> dict[str, Any]:
         "k": protocol["k"],
         "points": protocol["points"],
         "package": protocol["version"],
+        "code": protocol.get("code_sha256"),
         "torch": packages["torch"],
         "scikit-learn": packages["scikit-learn"],
         "device": protocol["device"],

@@ -7,7 +7,9 @@ from crosspoint3d.config_file import require_at_least
 from crosspoint3d.data.clouds import PicturedClouds, load_clouds
 from crosspoint3d.evaluation.metrics import summaries
 from crosspoint3d.evaluation.picture_retrieval import load_pictured, pictures_and_shapes
-from crosspoint3d.evaluation.protocol import NOTHING_RANDOM, Result, protocol_record, write_result
+from crosspoint3d.evaluation.protocol import NOTHING_RANDOM, protocol_record
+from crosspoint3d.evaluation.result import Result
+from crosspoint3d.evaluation.result_files import write_result
 from crosspoint3d.evaluation.searched import Searched, together
 from crosspoint3d.evaluation.seeds import check, limited
 from crosspoint3d.evaluation.shape_retrieval import require_pairs, shape_to_shape

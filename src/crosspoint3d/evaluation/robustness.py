@@ -15,13 +15,12 @@ from crosspoint3d.config_file import require_at_least
 from crosspoint3d.data.clouds import load_clouds
 from crosspoint3d.data.split import split_hash
 from crosspoint3d.evaluation.conditions import GENERATOR, KINDS, Condition, chosen_kinds, curves, possible
-from crosspoint3d.evaluation.machine import machine_answers
+from crosspoint3d.evaluation.machine import CLASSIFIER, machine_answers, machine_notes
 from crosspoint3d.evaluation.metrics import accuracies, accuracy_chance, confusion, summaries
-from crosspoint3d.evaluation.protocol import Result
+from crosspoint3d.evaluation.result import Result
 from crosspoint3d.evaluation.runs import Runs, finish, over_seeds, paired
 from crosspoint3d.evaluation.scored_shapes import other_tests, stratified_rows
 from crosspoint3d.evaluation.seeds import SeedFeatures, SplitFeatures, check, limited, with_points
-from crosspoint3d.evaluation.svm import CLASSIFIER, MAX_ITER
 
 CLEAN = "overall_accuracy"
 MEAN = "mean_over_corruptions"
@@ -73,7 +72,7 @@ def robustness(config: RobustnessConfig) -> Result:
             "curves": curves(conditions, CLEAN, clouds.test_points.shape[1]),
             "paired": {name: paired("test shape", values, same=same) for name, values in units.items()},
         },
-        classifier=f"{CLASSIFIER}, on features as they are (no scaler), trained on clean clouds",
+        classifier=f"{CLASSIFIER}, trained on clean clouds",
         C={who: [run.choice for run in found] for who, found in runs.both.items()},
         corruptions={
             kind: {"levels": [c.level.name for c in conditions if c.kind == kind], "what": KINDS[kind].what}
@@ -118,9 +117,10 @@ class _Measuring:
         if self.kinds and not self.conditions:
             raise UsageError(f"--corruptions {' '.join(self.kinds)}: nothing can be run; {self._refusal()}")
         queries |= {f"transfer={other.name}": features.of(other.points) for other in self.others}
-        train = features.train, item.clouds.train_labels
-        answers, choice = machine_answers(*train, list(queries.values()), item.seed, self.config.protocol)
-        found = dict(zip(queries, answers, strict=True))
+        train, together = (features.train, item.clouds.train_labels), np.concatenate(list(queries.values()))
+        answers, choice = machine_answers(*train, together, item.seed, self.config.protocol)
+        ends = np.cumsum([len(part) for part in queries.values()])
+        found = dict(zip(queries, np.split(answers[0], ends[:-1]), strict=True))
         categories = len(item.clouds.categories)
         scores = accuracies(confusion(labels, found[CLEAN], categories))
         right = {condition.name: found[condition.name] == labels for condition in self.conditions}
@@ -182,9 +182,4 @@ def _notes(config: RobustnessConfig, measuring: _Measuring, runs: Runs[Robustnes
         notes.append(f"{MEAN} is over {count} conditions; compare it only with a mean over the same ones")
     if config.protocol == "paper":
         notes.append("C is fixed as in the published notebook (0.01); no procedure is published for the damages")
-    choices = [run.choice for found in runs.both.values() for run in found]
-    if any(choice["constant_features"] for choice in choices):
-        notes.append("an encoder gives the same features for every shape (collapsed)")
-    if not all(choice["converged"] for choice in choices):
-        notes.append(f"an SVM was stopped after {MAX_ITER:,} iterations of a binary problem")
-    return notes
+    return notes + machine_notes(run.choice for found in runs.both.values() for run in found)

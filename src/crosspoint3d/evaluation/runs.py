@@ -10,7 +10,9 @@ from jaxtyping import Bool, Float
 
 from crosspoint3d.config import EvaluateConfig
 from crosspoint3d.data.clouds import LabelledClouds
-from crosspoint3d.evaluation.protocol import NOTHING_RANDOM, Result, protocol_record, write_result
+from crosspoint3d.evaluation.protocol import NOTHING_RANDOM, protocol_record
+from crosspoint3d.evaluation.result import Result
+from crosspoint3d.evaluation.result_files import write_result
 from crosspoint3d.evaluation.seeds import PARTS, SeedFeatures, SplitFeatures, seed_features
 
 Score = TypeVar("Score")

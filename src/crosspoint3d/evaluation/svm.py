@@ -20,7 +20,6 @@ from crosspoint3d.config import UsageError
 from crosspoint3d.evaluation.smo import solve
 from crosspoint3d.ops.threads import in_parallel
 
-CLASSIFIER = "linear SVM, one against one, to the tolerance of libsvm"
 MAX_ITER = 200_000
 """Iterations of one binary problem: libsvm has no end of its own when C is huge and the classes overlap."""
 BLOCK = 64

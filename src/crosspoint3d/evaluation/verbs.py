@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from crosspoint3d import config
 from crosspoint3d.config import EvaluateConfig
-from crosspoint3d.evaluation.protocol import Result
+from crosspoint3d.evaluation.result import Result
 
 
 class Verb(NamedTuple):

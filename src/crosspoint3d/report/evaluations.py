@@ -7,7 +7,7 @@ from typing import Any
 
 from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.evaluation.class_tables import ClassTable, class_table, similar_order
-from crosspoint3d.evaluation.protocol import Result
+from crosspoint3d.evaluation.result import Result
 from crosspoint3d.plots_evaluation import (
     MOST_CATEGORIES,
     Line,

@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from crosspoint3d.config import UsageError
-from crosspoint3d.evaluation.protocol import Result, read_result
+from crosspoint3d.evaluation.result import Result
+from crosspoint3d.evaluation.result_files import read_result
 from crosspoint3d.training import metrics
 from crosspoint3d.training.run_folder import CONFIG, SUMMARY
 

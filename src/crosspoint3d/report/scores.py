@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from crosspoint3d.evaluation.protocol import COUNTS, Result
+from crosspoint3d.evaluation.result import COUNTS, Result
 from crosspoint3d.report.rows import Row, condition_rows, label_of, plain_rows, score_row
 
 KINDS = {

@@ -13,7 +13,7 @@ def held_out_retrieval(config: PretrainConfig, tables: list[ShapeTable]) -> dict
     """Picture-to-shape recall@1 of a finished run on the first table with a test split: about 300 shapes, one seed.
 
     Nothing is chosen by it. The whole result, with its record and the untrained twin, lies in RUN/evaluation/retrieval,
-    where `evaluate retrieval` writes too. None when no table has test shapes, or the image encoder was not trained.
+    until `evaluate retrieval` replaces it. None when no table has test shapes, or the image encoder was not trained.
     A test split that cannot be used is a message; the finished run stays finished.
     """
     table = next((table for table in tables if len(table.select("test")) >= 2), None)
@@ -22,6 +22,7 @@ def held_out_retrieval(config: PretrainConfig, tables: list[ShapeTable]) -> dict
     settings = RetrievalConfig(
         encoder=str(config.out),
         data=table.path,
+        out=config.out / "evaluation" / "retrieval",
         search="pictures",
         seeds=1,
         points=config.points,

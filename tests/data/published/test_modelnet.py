@@ -13,7 +13,7 @@ from crosspoint3d.data.clouds import load_clouds
 from crosspoint3d.data.meshes import read_mesh
 from crosspoint3d.data.published.modelnet import SHAPES
 from crosspoint3d.evaluation.linear_probe import linear
-from crosspoint3d.evaluation.protocol import read_result
+from crosspoint3d.evaluation.result_files import read_result
 from tests.data.shapes_on_disk import CORNERS, off
 
 NAMES = ["chair", "night_stand"]

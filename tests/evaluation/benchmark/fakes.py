@@ -10,7 +10,8 @@ import pytest
 from crosspoint3d.config import EvaluateConfig
 from crosspoint3d.config_file import to_dict
 from crosspoint3d.evaluation.metrics import summary
-from crosspoint3d.evaluation.protocol import Result, write_result
+from crosspoint3d.evaluation.result import Result
+from crosspoint3d.evaluation.result_files import write_result
 
 SCORES = {
     "linear": ["overall_accuracy", "mean_class_accuracy"],

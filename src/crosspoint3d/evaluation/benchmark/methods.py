@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crosspoint3d.evaluation.benchmark.table import Outcome, Table
-from crosspoint3d.evaluation.protocol import COUNTS
+from crosspoint3d.evaluation.result import COUNTS
 
 
 @dataclass(frozen=True)

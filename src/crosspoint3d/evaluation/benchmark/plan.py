@@ -9,14 +9,14 @@ from typing import Any
 
 from crosspoint3d.config import BenchmarkConfig, EvaluateConfig, Protocol, UsageError
 from crosspoint3d.evaluation.benchmark.sources import data_paths, encoder_paths, has_pictures
-from crosspoint3d.evaluation.benchmark.values import entries, mapping, near, read_yaml, refuse_twice, typed
 from crosspoint3d.evaluation.benchmark.verbs import label
+from crosspoint3d.evaluation.plain_values import entries, mapping, near, read_yaml, refuse_twice, typed
 from crosspoint3d.evaluation.published_numbers import DATASETS, PublishedNumber, dataset_of, published_rows
 from crosspoint3d.evaluation.verbs import VERBS
 
 OF_FLAGS = ("device", "batch_size", "cache")
 """Options that a flag of the command line may set, too."""
-COMMON = ("seeds", "points", "k", "limit", *OF_FLAGS)
+COMMON = ("seeds", "points", "limit", *OF_FLAGS)  # no k: not every encoder has graphs
 """Options that may stand at the top of the file, for all evaluations."""
 TOP = ("data", "dataset", "protocols", "encoders", "evaluations", *COMMON)
 OF_ENCODERS = ("k", "batch_size")

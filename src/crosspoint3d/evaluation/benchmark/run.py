@@ -19,9 +19,11 @@ from crosspoint3d.evaluation.benchmark.sources import content_hash, data_paths, 
 from crosspoint3d.evaluation.benchmark.table import Outcome, Table, build_table
 from crosspoint3d.evaluation.benchmark.text import score_words, shown, terminal, unit
 from crosspoint3d.evaluation.benchmark.verbs import main_scores
-from crosspoint3d.evaluation.protocol import Result, read_result
+from crosspoint3d.evaluation.protocol import code_sha256
+from crosspoint3d.evaluation.result import Result
+from crosspoint3d.evaluation.result_files import read_result
 from crosspoint3d.evaluation.verbs import function
-from crosspoint3d.runtime import pick_device
+from crosspoint3d.runtime import environment, pick_device
 
 RESULT, ORIGIN = "result.json", "made_by.json"
 LONGEST_FOLDER = 60
@@ -148,6 +150,8 @@ class _Origins:
         values = {name: value for name, value in to_dict(job.config).items() if name not in DECIDES_NOTHING}
         return {
             "version": __version__,
+            "code_sha256": code_sha256(),
+            "packages": environment()["packages"],
             "evaluation": job.evaluation.verb,
             "config": values | {"device": str(pick_device(job.config.device))},
             "encoder_sha256": self._once("encoder", job.config.encoder),

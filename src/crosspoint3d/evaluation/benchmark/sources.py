@@ -7,7 +7,7 @@ from pathlib import Path
 from crosspoint3d.config import UsageError
 from crosspoint3d.data.published.scanobjectnn import VARIANTS
 from crosspoint3d.data.sources import parse_procedural
-from crosspoint3d.evaluation.benchmark.values import near
+from crosspoint3d.evaluation.plain_values import near
 from crosspoint3d.models.callable_encoder import SPEC
 from crosspoint3d.models.load import RANDOM_HEADS
 from crosspoint3d.models.tower import CONFIG

@@ -9,8 +9,8 @@ from crosspoint3d.config import EvaluateConfig, Protocol
 from crosspoint3d.evaluation.benchmark.plan import Encoder, Evaluation, Plan
 from crosspoint3d.evaluation.benchmark.verbs import main_scores
 from crosspoint3d.evaluation.compare import Comparison, compare
-from crosspoint3d.evaluation.protocol import Result
 from crosspoint3d.evaluation.published_numbers import PublishedNumber, published_numbers
+from crosspoint3d.evaluation.result import Result
 
 PROTOCOLS: tuple[Protocol, ...] = ("clean", "paper")
 LEVEL = 0.05
