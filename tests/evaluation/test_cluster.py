@@ -116,6 +116,9 @@ def test_both_protocols_and_both_runs_are_the_same(monkeypatch: pytest.MonkeyPat
     assert (clean.scores, clean.untrained, clean.details) == (again.scores, again.untrained, again.details)
     assert (clean.scores, clean.untrained) == (paper.scores, paper.untrained)
     assert 0 < clean.scores["nmi"]["mean"] < 1
+    random = clean.protocol["random_clusters"]
+    assert 0 < random["nmi"] < 0.3 and abs(random["ami"]) < 0.15
+    assert any(f"scores nmi {random['nmi']:.1%}" in note for note in clean.protocol["notes"])
 
 
 def test_the_number_of_clusters_can_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
