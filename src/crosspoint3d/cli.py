@@ -94,7 +94,8 @@ def _help() -> str:
         "",
         "verbs:",
     ]
-    lines += [f"  {name:20}{(verb.config_class.__doc__ or '').splitlines()[0]}" for name, verb in VERBS.items()]
+    width = max(map(len, VERBS)) + 2
+    lines += [f"  {name:{width}}{(verb.config_class.__doc__ or '').splitlines()[0]}" for name, verb in VERBS.items()]
     lines += [
         "",
         "crosspoint3d VERB --help lists a verb's options; --config FILE.yaml sets any of them, flags win.",
