@@ -86,3 +86,8 @@ def test_procedural_clouds_repeat() -> None:
 def test_wrong_procedural_specs_are_named(spec: str) -> None:
     with pytest.raises(UsageError, match="expected procedural:COUNT"):
         load_clouds(spec, seed=0)
+
+
+def test_pictures_are_no_clouds() -> None:
+    with pytest.raises(UsageError, match="images:X: pictures have no clouds; only `evaluate few-shot`"):
+        load_clouds("images:X", seed=0)

@@ -117,7 +117,7 @@ def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     words = ["--encoder", "random:pointnet", "--data", "procedural:96", "--points", "64", "--device", "cpu"]
     few_shot = ["evaluate", "few-shot", *words, "--k-shot", "2", "--n-query", "1", "--seeds", "2", "--n-way", "3"]
     assert run([*few_shot, "--out", str(tmp_path)]) == 0
-    capsys.readouterr()
+    assert "the encoder is itself untrained" in capsys.readouterr().out
     assert run(["evaluate", "repeat", str(tmp_path / "result.json")]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "repeated"
     assert np.isfinite(read_result(tmp_path / "repeated" / "result.json").scores["accuracy"]["mean"])

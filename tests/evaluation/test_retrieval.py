@@ -166,10 +166,14 @@ def test_all_without_an_image_encoder_is_shapes(run: Path, monkeypatch: pytest.M
     assert any(note.startswith("pictures were not searched:") for note in result.protocol["notes"])
     with pytest.raises(UsageError, match=r"no image encoder|an encoder of pictures|neither image_encoder"):
         retrieval(config(run, encoder=encoder, search="pictures"))
+    labelled(monkeypatch, test=3)
+    with pytest.raises(UsageError, match=r"no category has two test shapes.*; pictures were not searched: "):
+        retrieval(config(run, encoder=encoder, search="all"))
 
 
 def test_all_without_pictures_is_shapes(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crosspoint3d.evaluation.seeds.load_clouds", cluster_clouds(points=32))
+    for where in ("seeds", "retrieval"):
+        monkeypatch.setattr(f"crosspoint3d.evaluation.{where}.load_clouds", cluster_clouds(points=32))
     result = retrieval(config(run, data="procedural:60", search="all", seeds=1))
     assert any("procedural:60 has no pictures" in note for note in result.protocol["notes"])
     assert set(result.scores) == set(result.chance) and "shape_to_shape_map" in result.scores

@@ -1,9 +1,10 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from crosspoint3d.config import LinearConfig
+from crosspoint3d.config import LinearConfig, UsageError
 from crosspoint3d.evaluation.seeds import limited, seed_features
 from tests.evaluation.fakes import Radii, cluster_clouds, use_encoders
 
@@ -67,3 +68,10 @@ def test_what_it_does_not_change_is_shared(monkeypatch: pytest.MonkeyPatch) -> N
     assert np.array_equal(test_only.trained.test, first.trained.test) and test_only.trained.train.shape == (0, 3)
     (train_only,) = seed_features(config(seeds=1), ["train"])
     assert train_only.trained.test.shape == (0, 3)
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UsageError, match=r"--out .*file is no folder that can be written to"):
+            next(seed_features(config(out=out)))

@@ -80,6 +80,8 @@ def load_clouds(spec: str, *, seed: int) -> LabelledClouds:
         ids = [f"{spec}#{index}" for index in range(len(points))]
         splits: list[str | None] = [None] * len(ids)
         return _from_rows(spec, points, list(categories), splits, ids, seed)
+    if spec.startswith("images:"):
+        raise UsageError(f"--data {spec}: pictures have no clouds; only `evaluate few-shot` takes them")
     table = ShapeTable(spec)
     rows = table.select()
     if len(rows) == 0:

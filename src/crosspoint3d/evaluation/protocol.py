@@ -19,6 +19,7 @@ from crosspoint3d.runtime import environment, pick_device
 DECISIVE = ("data", "evaluation", "models", "ops", "transforms")
 """Folders of the package whose code decides numbers."""
 NO_TWIN = "untrained: not available for this encoder (its architecture is not known)"
+ITSELF = "the encoder is itself untrained: both columns are the same (--no-untrained leaves one out)"
 NO_HASH = "the encoder is a Python callable whose weights are not known: nothing here says which ones were used"
 NOTHING_RANDOM = (
     "nothing in the trained encoder's scores is random: std is 0, whatever other test shapes might have given"
@@ -84,15 +85,16 @@ def protocol_record(
         "device": str(pick_device(config.device)),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
-        "notes": [*data.get("notes", []), *notes, *_about(encoders, config.untrained)],
+        "notes": [*data.get("notes", []), *notes, *_about(config, encoders)],
     }
 
 
-def _about(encoders: list[dict[str, Any]], twin: bool) -> list[str]:
-    """What is not known about the encoders; `twin`: an untrained one was asked for."""
-    without_twin = [entry for entry in encoders if twin and entry.get("untrained", {}) is None]
+def _about(config: EvaluateConfig, encoders: list[dict[str, Any]]) -> list[str]:
+    """What a reader should know about the encoders."""
+    without_twin = [entry for entry in encoders if config.untrained and entry.get("untrained", {}) is None]
+    itself = config.untrained and config.encoder.startswith("random:")
     without_hash = [entry for entry in encoders if entry["trained"]["sha256"] is None]
-    return [NO_TWIN] * bool(without_twin) + [NO_HASH] * bool(without_hash)
+    return [ITSELF] * itself + [NO_TWIN] * bool(without_twin) + [NO_HASH] * bool(without_hash)
 
 
 def picked(count: int, available: int) -> str:

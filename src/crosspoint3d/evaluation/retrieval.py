@@ -63,12 +63,15 @@ def _possible(config: RetrievalConfig) -> tuple[PicturedClouds | None, bool, lis
         return load_pictured(config), False, []
     if config.search == "shapes":
         return None, True, []
+    pictured, without = None, ""
     try:
         pictured = load_pictured(config)
     except UsageError as error:
-        return None, True, [f"pictures were not searched: {error}"]
+        without = f"pictures were not searched: {error}"
     try:
         require_pairs(config.data, limited(load_clouds(config.data, seed=0), config.limit))
     except UsageError as error:
+        if pictured is None:
+            raise UsageError(f"{error}; {without}") from error
         return pictured, False, [f"shape to shape was not searched: {error}"]
-    return pictured, True, []
+    return pictured, True, [] if pictured is not None else [without]

@@ -112,7 +112,7 @@ def _load(spec: str, seed: int) -> LabelledClouds:
 
 def _check_categories(spec: str, theirs: Sequence[str], ours: Sequence[str]) -> None:
     differences = [
-        f"only {where}: {', '.join(sorted(names))}"
+        f"only {where}: {', '.join(sorted(names)[:5])}{f' and {len(names) - 5} more' * (len(names) > 5)}"
         for where, names in (("there", set(theirs) - set(ours)), ("in --data", set(ours) - set(theirs)))
         if names
     ]

@@ -1,6 +1,7 @@
 """Data and features of every seed, for an encoder and its untrained twin, computed anew only where needed."""
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -144,9 +145,13 @@ def check(config: EvaluateConfig) -> None:
     """Refuse values that no evaluation can work with.
 
     Raises:
-        UsageError: seeds, batch size, k or the share of the shapes is out of range.
+        UsageError: seeds, batch size, k or the share of the shapes is out of range, or `out` cannot be written to.
     """
     require_at_least(config, {"seeds": 1, "batch_size": 1, "k": 1, "points": 0})
+    if config.out is not None:
+        there = next(path for path in (config.out, *config.out.absolute().parents) if path.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            raise UsageError(f"--out {config.out}: {there} is no folder that can be written to; name another")
     if not 0 < config.limit <= 1:
         raise UsageError(f"--limit {config.limit}: a share of the shapes, above 0 and up to 1")
 

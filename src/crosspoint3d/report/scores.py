@@ -116,6 +116,7 @@ def _notes(result: Result) -> list[str]:
 
 def _title(result: Result) -> str:
     title = KINDS.get(result.evaluation, result.evaluation)
+    title += " (paper protocol)" * (result.protocol.get("mode") == "paper")
     return f"{title}, {_setting(result)}" if _ways(result) != (0, 0) else title
 
 

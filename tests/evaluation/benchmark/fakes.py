@@ -70,7 +70,8 @@ def fake_result(verb: str, config: EvaluateConfig) -> Result:
         "notes": ["everybody's note", *(["PointNet's own note"] if config.encoder == "random:pointnet" else [])],
     }
     paired = {name: {"unit": "test shape", "values": right.tolist()} for name in tested}
-    return Result(verb, scores, {}, {}, protocol, {"paired": paired})
+    chance = {name: 0.123 for name in scores if name != "mean_over_corruptions"}
+    return Result(verb, scores, {}, chance, protocol, {"paired": paired})
 
 
 def write_file(path: Path, text: str) -> Path:

@@ -125,6 +125,10 @@ def test_the_published_data_set_is_known_by_the_data_or_by_its_name(tmp_path: Pa
             "published, linear: expected a number, got 'high'",
         ),
         (
+            HEAD + "encoders: [{name: A, encoder: 'random:dgcnn', published: {linear: 0.909}}]\n" + EVALUATIONS,
+            "published, linear: 0.909 looks like a share; give per cent (90.9)",
+        ),
+        (
             HEAD + "encoders: [{name: A, encoder: 'random:dgcnn', published: {linear: .nan}}]\n" + EVALUATIONS,
             "published, linear: expected a finite number, got nan",
         ),

@@ -1,3 +1,4 @@
+import csv
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -146,3 +147,17 @@ def test_numbers_and_names_as_words() -> None:
     pair = Comparison("a", "b", "episode", PairedTest(0.0123, -0.004, 0.02, 0.03, 50), 0.06, "")
     assert difference_words(pair, "accuracy") == "+1.2 points [−0.4, 2.0], p = 0.060"
     assert difference_words(Comparison("a", "b", "", None, None, "they differ in seeds"), "x") == "they differ in seeds"
+
+
+def test_chance_stands_below_the_encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = table_of(tmp_path, monkeypatch)
+    column = next(column for column in table.columns if column.score == "accuracy")
+    assert column.chance is not None
+    words = shown("accuracy", column.chance)
+    row = next(line for line in terminal(table).splitlines() if line.startswith("(chance)"))
+    assert words in row.split()
+    page = (tmp_path / "out" / "table.html").read_text(encoding="utf-8")
+    assert re.search(rf'<tr class="chance">.*?>{re.escape(words)}</td>', page, re.S)
+    with (tmp_path / "out" / "table.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["score"] == "accuracy"]
+    assert {float(row["chance"]) for row in rows} == {column.chance["mean"]}

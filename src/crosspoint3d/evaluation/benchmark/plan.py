@@ -143,6 +143,8 @@ def _own_numbers(encoder: str, values: dict[Any, Any], labels: list[str], place:
             raise UsageError(f"{place}: {key!r} is no evaluation of this file; {near(key, [*labels, 'source'])}")
         name = max(matching, key=len)
         number = typed(value, float, f"{place}, {key}")
+        if 0 < number <= 1:
+            raise UsageError(f"{place}, {key}: {number:g} looks like a share; give per cent ({100 * number:g})")
         numbers[str(key)] = PublishedNumber(
             encoder, "", name, str(key).removeprefix(name).strip(), number, source, None, "", {}
         )

@@ -17,7 +17,7 @@ FIELDS = ("encoder", "evaluation", "options", "protocol", "score", "mean", "std"
 
 
 def rows(table: Table) -> list[dict[str, Any]]:
-    """Every score of every result, one a row; `mean`, `std`, `ci95` and `published` are shares from 0 to 1."""
+    """Every score of every result, one a row; numbers are shares from 0 to 1, but for ranks."""
     found = []
     for outcome in table.outcomes:
         if outcome.result is None:
@@ -30,6 +30,7 @@ def rows(table: Table) -> list[dict[str, Any]]:
                 | {"score": score}
                 | {name: summary[name] for name in ("mean", "std", "ci95", "n")}
                 | {
+                    "chance": outcome.result.chance.get(score),
                     "published": [round(number.value / 100, 6) for number in numbers],
                     "source": [number.source for number in numbers],
                     "result file": outcome.file,
@@ -51,7 +52,7 @@ def _place(outcome: Outcome) -> dict[str, Any]:
 def write_csv(table: Table, path: Path) -> None:
     """Write `rows`; options as JSON, several published numbers of one score with `; ` between them."""
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [*FIELDS, "published", "source", "result file"])
+        writer = csv.DictWriter(file, [*FIELDS, "chance", "published", "source", "result file"])
         writer.writeheader()
         for row in rows(table):
             joined = {name: "; ".join(str(value) for value in row[name]) for name in ("published", "source")}

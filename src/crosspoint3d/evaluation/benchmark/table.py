@@ -57,6 +57,13 @@ class Column:
     best: str | None
 
     @property
+    def chance(self) -> dict[str, float] | None:
+        """What guessing scores, as `shown` takes it; None where it is not known."""
+        known = [cell.outcome.result.chance.get(self.score) for cell in self.cells.values() if cell.outcome.result]
+        value = next((value for value in known if value is not None), None)
+        return None if value is None else {"mean": value, "n": 1}
+
+    @property
     def published(self) -> list[PublishedNumber]:
         """The published numbers of all its cells."""
         return [number for cell in self.cells.values() for number in cell.published]

@@ -11,6 +11,7 @@ WORDS = {"map": "mAP", "nmi": "NMI", "ari": "ARI"}
 TRANSFER = "transfer="
 WIDTH = 120
 NOISE = 1e-9
+CHANCE = "(chance)"
 
 
 class Printed(NamedTuple):
@@ -21,7 +22,7 @@ class Printed(NamedTuple):
 
 
 def shown(score: str, summary: dict[str, Any]) -> str:
-    """Mean and half width of its 95 % interval, in per cent but for ranks; without ± where nothing varies."""
+    """Mean and half width of its 95 % interval, in per cent but for ranks; without ± where all are the same."""
     factor = 1 if lower_is_better(score) else 100
     spread = f" ± {summary['ci95'] * factor:.1f}" if summary["n"] > 1 and summary["std"] > NOISE else ""
     return f"{summary['mean'] * factor:.1f}{spread}"
@@ -81,9 +82,9 @@ def terminal(table: Table) -> str:
     for protocol in PROTOCOLS:
         columns = [column for column in table.columns if column.protocol == protocol]
         if columns:
-            lines += [f"{protocol} protocol", "", *_blocks(_printed(columns, names, table), names, width)]
+            lines += [f"{protocol} protocol", "", *_blocks(_printed(columns, names, table), [*names, CHANCE], width)]
     numbers = [number for column in table.columns for number in column.published]
-    lines.append("per cent; ± is the 95 % interval of the mean over the seeds, left out where nothing varies")
+    lines.append("per cent; ± is the 95 % interval of the mean over the seeds, left out where all are the same")
     if any(column.best for column in table.columns):
         lines.append(f"* best, and better than the second by a paired test (p < {LEVEL:g}, corrected for all pairs)")
     if any("@" in column.score for column in table.columns):
@@ -101,9 +102,10 @@ def _printed(columns: list[Column], names: list[str], table: Table) -> list[Prin
     printed = []
     for column in columns:
         cells = [column.cells.get(name) for name in names]
-        texts = [[score_words(column.score), *(_cell(cell, column, table) for cell in cells)]]
+        chance = f"{shown(column.score, column.chance)}  " if column.chance else "-"
+        texts = [[score_words(column.score), *(_cell(cell, column, table) for cell in cells), chance]]
         if column.published:
-            texts.append(["published", *(published_words(cell) if cell else "" for cell in cells)])
+            texts.append(["published", *(published_words(cell) if cell else "" for cell in cells), ""])
         printed.append(Printed(column.evaluation.label, texts))
     return printed
 
