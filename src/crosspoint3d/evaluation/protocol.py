@@ -65,7 +65,7 @@ def protocol_record(
         notes: sentences a reader of the numbers should know, beside those of the data.
         choices: classifier, scaler, C, episodes, ... as the evaluation has them.
     """
-    here = environment()
+    here, program = environment(), Path(sys.argv[0]).name
     trained = [entry["trained"] for entry in encoders]
     return {
         "mode": config.protocol,
@@ -78,7 +78,7 @@ def protocol_record(
         "encoder_sha256": sorted({entry["sha256"] for entry in trained}),
         "encoders": encoders,
         "config": to_dict(config),
-        "command": shlex.join(sys.argv),
+        "command": shlex.join(["crosspoint3d" if program == "__main__.py" else program, *sys.argv[1:]]),
         "version": here["packages"]["crosspoint3d"],
         "code_sha256": code_sha256(),
         "environment": here,
