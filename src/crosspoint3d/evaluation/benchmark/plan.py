@@ -70,11 +70,8 @@ class Plan:
     def config(self, encoder: Encoder, evaluation: Evaluation, protocol: Protocol, out: Path | None) -> EvaluateConfig:
         """The config of one cell: flags win over the evaluation's options, these over the encoder's and the common."""
         options = self.options | encoder.options | evaluation.options | self.flags
-        if (
-            evaluation.verb == "retrieval"
-            and options.get("search", "all") == "all"
-            and not has_pictures(encoder.encoder)
-        ):
+        everything = evaluation.verb == "retrieval" and options.get("search", "all") == "all"
+        if everything and not has_pictures(encoder.encoder):
             options["search"] = "shapes"
         chosen = {"encoder": encoder.encoder, "out": out, "protocol": protocol, "untrained": False}
         return VERBS[evaluation.verb].config_class(**(options | chosen))
