@@ -89,6 +89,15 @@ def generator_for(*key: int, device: "torch.device | str" = "cpu") -> "torch.Gen
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "little", signed=True))
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, read block by block."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)

@@ -7,6 +7,7 @@ from sklearn.svm import SVC
 
 from crosspoint3d.config import LinearConfig
 from crosspoint3d.evaluation import linear_probe
+from crosspoint3d.evaluation.classes import ClassScores
 from crosspoint3d.evaluation.linear_probe import linear, linear_scores
 from tests.evaluation.fakes import Radii, cluster_clouds, use_encoders
 
@@ -101,7 +102,7 @@ def test_paper_repeats_nothing_that_cannot_change(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("crosspoint3d.evaluation.seeds.load_clouds", cluster_clouds())
     fits: list[int] = []
 
-    def counted(*args: object) -> linear_probe.LinearScores:
+    def counted(*args: object) -> ClassScores:
         fits.append(1)
         return linear_scores(*args)  # type: ignore[arg-type]
 

@@ -23,7 +23,7 @@ from crosspoint3d.data.catalogue import Address, DataSet, is_sha256, load_catalo
 from crosspoint3d.data.fetch import PAUSES, TIMEOUT, FetchError, fetch
 from crosspoint3d.data.partial import discard, size
 from crosspoint3d.data.unpack import HEAD, ArchiveError, archive_suffix, unpack
-from crosspoint3d.runtime import atomic
+from crosspoint3d.runtime import atomic, file_sha256
 
 RECORD = "download.json"
 
@@ -128,7 +128,7 @@ def _from_any_address(
 
 def _check_and_unpack(data_set: DataSet, config: DownloadConfig, address: Address, part: Path) -> dict[str, Any]:
     """The record of the data set, which is in its place afterwards; a wrong or broken archive is deleted."""
-    digest, expected = _sha256(part), config.sha256.lower() or address.sha256
+    digest, expected = file_sha256(part), config.sha256.lower() or address.sha256
     record = {
         "name": data_set.name,
         "address": address.url,
@@ -194,14 +194,6 @@ def _read_record(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _say(text: str, end: str = "\n") -> None:

@@ -96,7 +96,7 @@ def features_key(
     architecture = _architecture(tower)
     if architecture is None or weights is None:
         return None
-    clouds = hashlib.sha256(np.ascontiguousarray(points).tobytes()).hexdigest()
+    clouds = hashlib.sha256(np.ascontiguousarray(points).data).hexdigest()
     decisive = {
         "weights": weights,
         "architecture": architecture,

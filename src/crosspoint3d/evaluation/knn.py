@@ -4,19 +4,18 @@ Axis letters: N train shapes, Q queries, D feature width, C categories, K number
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int64
+from jaxtyping import Float, Float32, Int64
 from sklearn.preprocessing import normalize
 
 from crosspoint3d.config import KnnConfig, UsageError
 from crosspoint3d.config_file import require_at_least
-from crosspoint3d.evaluation.classes import class_details, guessing, paired_shapes
-from crosspoint3d.evaluation.metrics import TIE, accuracies, confusion, summaries
+from crosspoint3d.evaluation.classes import ClassScores, finish_classes, guessing
+from crosspoint3d.evaluation.metrics import TIE, accuracies, confusion
 from crosspoint3d.evaluation.result import Result
-from crosspoint3d.evaluation.runs import finish, over_seeds
+from crosspoint3d.evaluation.runs import over_seeds
 from crosspoint3d.evaluation.seeds import SeedFeatures, SplitFeatures
 
 TEMPERATURE = 0.07
@@ -25,23 +24,6 @@ NUMBERS = (1, 2, 5, 10, 20, 50, 100)
 PAPER_NUMBER = 20
 BLOCK = 512
 """Queries whose similarities with all train shapes are held at a time."""
-
-
-@dataclass(frozen=True)
-class KnnScores:
-    """One encoder's scores on one seed's data.
-
-    Attributes:
-        scores: overall_accuracy, mean_class_accuracy.
-        counts: confusion matrix on the test split.
-        correct: which test shapes are right.
-        choice: plain values: the number of neighbours and, where it was chosen, the accuracy of each number tried.
-    """
-
-    scores: dict[str, float]
-    counts: Int64[np.ndarray, "C C"]
-    correct: Bool[np.ndarray, " Q"]
-    choice: dict[str, Any]
 
 
 def knn(config: KnnConfig) -> Result:
@@ -57,7 +39,7 @@ def knn(config: KnnConfig) -> Result:
     require_at_least(config, {"neighbours": 0})
     fixed = config.neighbours or (PAPER_NUMBER if config.protocol == "paper" else 0)
 
-    def score(item: SeedFeatures, features: SplitFeatures) -> KnnScores:
+    def score(item: SeedFeatures, features: SplitFeatures) -> ClassScores:
         clouds, shapes = item.clouds, len(features.train)
         if fixed > shapes:
             what = f"--neighbours {fixed}" if config.neighbours else f"--protocol paper: {fixed} neighbours"
@@ -71,15 +53,10 @@ def knn(config: KnnConfig) -> Result:
         notes.append(f"the CrossPoint paper has no nearest-neighbour evaluation{usual}")
     if not fixed and any(f.choice["neighbours"] == NUMBERS[-1] for all_found in runs.both.values() for f in all_found):
         notes.append(f"the best number of neighbours is the largest one tried, {NUMBERS[-1]}")
-    return finish(
+    return finish_classes(
         config,
         "knn",
         runs,
-        {who: summaries([found.scores for found in all_found]) for who, all_found in runs.both.items()},
-        details=class_details(
-            runs.clouds.categories, {who: [found.counts for found in all_found] for who, all_found in runs.both.items()}
-        )
-        | {"paired": {"overall_accuracy": paired_shapes(runs.clouds, [found.correct for found in runs.trained])}},
         classifier="vote of the most similar train shapes by exp(cosine / temperature); equal votes: first category",
         scaler="each feature vector divided by its length",
         temperature=TEMPERATURE,
@@ -95,7 +72,7 @@ def knn_scores(
     test_features: Float[np.ndarray, "Q D"],
     test_labels: Int64[np.ndarray, " Q"],
     neighbours: int = 0,
-) -> KnnScores:
+) -> ClassScores:
     """Score the test split.
 
     Args:
@@ -120,7 +97,7 @@ def knn_scores(
         }
     predicted = knn_predictions(train, train_labels, test, [choice["neighbours"]])[0]
     counts = confusion(test_labels, predicted, int(max(train_labels.max(), test_labels.max())) + 1)
-    return KnnScores(accuracies(counts), counts, predicted == test_labels, choice)
+    return ClassScores(accuracies(counts), counts, predicted == test_labels, choice)
 
 
 def unit_length(features: Float[np.ndarray, "N D"]) -> Float32[np.ndarray, "N D"]:

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from crosspoint3d.config import LabelFractionConfig, Protocol, UsageError
-from crosspoint3d.evaluation.classes import paired_shapes
-from crosspoint3d.evaluation.linear_probe import LinearScores, linear_scores
+from crosspoint3d.evaluation.classes import ClassScores, paired_shapes
+from crosspoint3d.evaluation.linear_probe import linear_scores
 from crosspoint3d.evaluation.machine import CLASSIFIER, machine_notes
 from crosspoint3d.evaluation.metrics import accuracy_chance, summaries
 from crosspoint3d.evaluation.result import Result
@@ -34,7 +34,7 @@ def label_fraction(config: LabelFractionConfig) -> Result:
     fractions = _checked(config.fractions)
     names = [f"{100 * fraction:g}%" for fraction in fractions]
 
-    def score(item: SeedFeatures, features: SplitFeatures) -> list[LinearScores]:
+    def score(item: SeedFeatures, features: SplitFeatures) -> list[ClassScores]:
         labels, test_labels = item.clouds.train_labels, item.clouds.test_labels
         return [
             subset_scores(features.train, labels, rows, features.test, test_labels, item.seed, config.protocol)
@@ -130,7 +130,7 @@ def subset_scores(
     test_labels: Int64[np.ndarray, " Nte"],
     seed: int,
     protocol: Protocol,
-) -> LinearScores:
+) -> ClassScores:
     """Fit and score the SVM of one subset; mean and scale of the features are the subset's own.
 
     Args:
@@ -147,4 +147,4 @@ def subset_scores(
     """
     found = linear_scores(train_features[rows], train_labels[rows], test_features, test_labels, seed, protocol)
     scores = {name: found.scores[name] for name in SCORES}
-    return LinearScores(scores, found.counts, found.correct, {"labelled": len(rows)} | found.choice)
+    return ClassScores(scores, found.counts, found.correct, {"labelled": len(rows)} | found.choice)

@@ -3,37 +3,18 @@
 Axis letters: N shapes (Ntr train, Nte test), D feature width, C categories.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 
 from crosspoint3d.config import LinearConfig, Protocol
-from crosspoint3d.evaluation.classes import class_details, guessing, paired_shapes
+from crosspoint3d.evaluation.classes import ClassScores, finish_classes, guessing
 from crosspoint3d.evaluation.machine import CLASSIFIER, PAPER_C, machine_answers, machine_notes
-from crosspoint3d.evaluation.metrics import accuracies, confusion, summaries
+from crosspoint3d.evaluation.metrics import accuracies, confusion
 from crosspoint3d.evaluation.result import Result
-from crosspoint3d.evaluation.runs import finish, over_seeds
+from crosspoint3d.evaluation.runs import over_seeds
 from crosspoint3d.evaluation.seeds import SeedFeatures, SplitFeatures
-
-
-@dataclass(frozen=True)
-class LinearScores:
-    """One fit: scores, the confusion matrix of the main C, and how C was found.
-
-    Attributes:
-        scores: overall_accuracy, mean_class_accuracy; in the paper protocol also both with C = 0.1.
-        counts: confusion matrix on the test split.
-        correct: which test shapes are right.
-        choice: plain values: C, its exponent, the cross-validated accuracy of every C tried, folds, whether
-            the grid was extended or its limit reached, whether the features are constant.
-    """
-
-    scores: dict[str, float]
-    counts: Int64[np.ndarray, "C C"]
-    correct: Bool[np.ndarray, " Nte"]
-    choice: dict[str, Any]
 
 
 def linear(config: LinearConfig) -> Result:
@@ -46,20 +27,15 @@ def linear(config: LinearConfig) -> Result:
         UsageError: the data or the encoder cannot be used.
     """
 
-    def score(item: SeedFeatures, features: SplitFeatures) -> LinearScores:
+    def score(item: SeedFeatures, features: SplitFeatures) -> ClassScores:
         labels = item.clouds.train_labels, item.clouds.test_labels
         return linear_scores(features.train, labels[0], features.test, labels[1], item.seed, config.protocol)
 
     runs = over_seeds(config, score, guessing, draws=config.protocol == "clean")
-    return finish(
+    return finish_classes(
         config,
         "linear",
         runs,
-        {who: summaries([fit.scores for fit in fits]) for who, fits in runs.both.items()},
-        details=class_details(
-            runs.clouds.categories, {who: [f.counts for f in fits] for who, fits in runs.both.items()}
-        )
-        | {"paired": {"overall_accuracy": paired_shapes(runs.clouds, [fit.correct for fit in runs.trained])}},
         classifier=CLASSIFIER,
         C={who: [fit.choice for fit in fits] for who, fits in runs.both.items()},
         notes=_notes(config.protocol, [fit.choice for fits in runs.both.values() for fit in fits]),
@@ -81,7 +57,7 @@ def linear_scores(
     test_labels: Int64[np.ndarray, " Nte"],
     seed: int,
     protocol: Protocol,
-) -> LinearScores:
+) -> ClassScores:
     """Fit and score the SVM of one seed (`machine_answers`).
 
     Args:
@@ -98,4 +74,4 @@ def linear_scores(
     scores = accuracies(counts[0])
     if protocol == "paper":
         scores |= {f"{name}_C{PAPER_C[1]:g}": value for name, value in accuracies(counts[1]).items()}
-    return LinearScores(scores, counts[0], answers[0] == test_labels, choice)
+    return ClassScores(scores, counts[0], answers[0] == test_labels, choice)

@@ -1,6 +1,5 @@
 """Published weights of CrossPoint, STRL and DGCNN as towers of this package: the same function, no key left over."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from crosspoint3d.config import UsageError
 from crosspoint3d.models.published_keys import HEAD, Layout, head_keys, layout_of
 from crosspoint3d.models.tower import Tower, build_tower
 from crosspoint3d.models.weights_file import read_weights
+from crosspoint3d.runtime import file_sha256
 
 SUFFIXES = (".pth", ".pt", ".ckpt", ".t7", ".safetensors")
 CROSSPOINT_K = 15
@@ -42,7 +42,7 @@ def load_published(path: Path) -> Tower:
     tower.load_state_dict(_fitted(path, layout, weights, tower), assign=True)
     tower.origin = {
         "file": path.name,
-        "sha256": _sha256(path),
+        "sha256": file_sha256(path),
         "layout": layout.what,
         "keys_not_needed": sorted(names - layout.required(names)) + beside,
     }
@@ -105,14 +105,6 @@ def _fitted(path: Path, layout: Layout, weights: Mapping[str, Tensor], tower: To
     if wrong:
         raise UsageError(f"{path} does not hold the {layout.what} as published; of another shape: {_listed(wrong)}")
     return fitted
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _listed(names: Sequence[str], most: int = 40) -> str:

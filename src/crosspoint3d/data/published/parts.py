@@ -1,6 +1,5 @@
 """What the readers of published data sets share: HDF5 files joined to one split, and clouds of one size."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from jaxtyping import Float32
 
 from crosspoint3d.config import UsageError
 from crosspoint3d.data.clouds_h5 import Part, read_h5
+from crosspoint3d.runtime import file_sha256
 
 POINTS = 2048
 """Points of each cloud that are kept of longer files, and drawn from surfaces."""
@@ -103,11 +103,4 @@ def stack_clouds(spec: str, paths: Sequence[Path], clouds: Sequence[Float32[np.n
 
 def file_hashes(root: Path, paths: Sequence[Path]) -> dict[str, str]:
     """SHA-256 of each file, by its path below `root`."""
-    hashes = {}
-    for path in paths:
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        hashes[path.relative_to(root).as_posix()] = digest.hexdigest()
-    return hashes
+    return {path.relative_to(root).as_posix(): file_sha256(path) for path in paths}

@@ -75,10 +75,8 @@ def write_page(table: Table, path: Path) -> None:
         version=__version__,
         level=LEVEL,
         meaning=MEANING,
-        protocols=[(protocol, blocks(table, protocol)) for protocol in PROTOCOLS if blocks(table, protocol)],
-        differences=[
-            (protocol, differences(table, protocol)) for protocol in PROTOCOLS if differences(table, protocol)
-        ],
+        protocols=[(protocol, found) for protocol in PROTOCOLS if (found := blocks(table, protocol))],
+        differences=[(protocol, pairs) for protocol in PROTOCOLS if (pairs := differences(table, protocol))],
         reference=reference(table),
         methods=methods(table),
         errors=errors(table),
