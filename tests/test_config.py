@@ -21,6 +21,11 @@ REQUIRED = {
     "evaluate robustness": ["--encoder", "R", "--data", "T"],
     "evaluate benchmark": ["B.yaml", "--out", "O"],
     "evaluate repeat": ["result.json"],
+    "evaluate segmentation": ["--model", "R", "--data", "T"],
+    "finetune segment": ["--encoder", "R", "--data", "T", "--out", "O"],
+    "finetune classify": ["--encoder", "R", "--data", "T", "--out", "O"],
+    "segment": ["R", "A.ply", "B", "--out", "O"],
+    "classify": ["R", "A.ply", "B", "--out", "O"],
     "download": ["N"],
     "convert": ["W.pth", "E"],
     "report": ["R"],
@@ -127,5 +132,5 @@ def test_the_options_of_pretrain_are_a_decision() -> None:
         *("data", "out", "recipe", "weights", "encoder", "emb_dims", "width", "k", "image_encoder", "image_size"),
         *("projection_dims", "intra_weight", "cross_weight", "temperature", "points", "epochs", "max_steps"),
         *("batch_size", "optimizer", "lr", "weight_decay", "warmup", "grad_clip", "precision", "checkpoint_every"),
-        *("log_every", "workers", "device", "threads", "seed", "resume", "chunk", "compile"),
+        *("log_every", "workers", "device", "threads", "seed", "resume", "chunk", "compile", "exclude"),
     }

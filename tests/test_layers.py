@@ -14,7 +14,7 @@ LEVELS = [
     {"geometry"},
     {"transforms", "ops"},
     {"models", "losses", "data"},
-    {"evaluation", "search", "export", "plots", "plots_evaluation", "report", "training"},
+    {"evaluation", "labelling", "search", "export", "plots", "plots_evaluation", "report", "training"},
     {"cli", "demo", "web", "__main__"},
 ]
 

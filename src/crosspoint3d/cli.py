@@ -33,11 +33,18 @@ VERBS = {
     "evaluate robustness": Verb(config.RobustnessConfig, "evaluation.robustness:robustness"),
     "evaluate benchmark": Verb(config.BenchmarkConfig, "evaluation.benchmark:benchmark"),
     "evaluate repeat": Verb(config.RepeatConfig, "evaluation.repeat:repeat"),
+    "evaluate segmentation": Verb(config.SegmentationConfig, "evaluation.segmentation:segmentation"),
+    "finetune segment": Verb(config.FinetuneSegmentConfig, "training.finetune_segment:finetune_segment"),
+    "finetune classify": Verb(config.FinetuneClassifyConfig, "training.finetune_classify:finetune_classify"),
+    "segment": Verb(config.SegmentConfig, "labelling.segment:segment"),
+    "classify": Verb(config.ClassifyConfig, "labelling.classify:classify"),
     "download": Verb(config.DownloadConfig, "data.download:download"),
     "convert": Verb(config.ConvertConfig, "models.convert:convert"),
     "report": Verb(config.ReportConfig, "report:report"),
     "demo": Verb(config.DemoConfig, "demo:demo"),
 }
+
+GROUPS = {name.split()[0] for name in VERBS if " " in name}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -47,7 +54,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one verb; the exit code."""
-    if arguments in ([], ["-h"], ["--help"], ["evaluate", "-h"], ["evaluate", "--help"]):
+    asked = not arguments or arguments[-1] in ("-h", "--help")
+    if asked and (len(arguments) < 2 or (len(arguments) == 2 and arguments[0] in GROUPS)):
         print(_help())
         return 0 if arguments else 2
     if arguments == ["--version"]:
@@ -107,9 +115,10 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
     for words in (2, 1):
         if (name := " ".join(arguments[:words])) in VERBS:
             return name, arguments[words:]
-    wanted = " ".join(arguments[:2]) if arguments[0] == "evaluate" else arguments[0]
-    known = [name for name in VERBS if name.startswith("evaluate ")] if arguments[0] == "evaluate" else list(VERBS)
-    close = [] if wanted == "evaluate" else difflib.get_close_matches(wanted, known, 1)
+    group = arguments[0] if arguments[0] in GROUPS else ""
+    wanted = " ".join(arguments[:2]) if group else arguments[0]
+    known = [name for name in VERBS if name.startswith(f"{group} ")] if group else list(VERBS)
+    close = [] if wanted == group else difflib.get_close_matches(wanted, known, 1)
     hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"
     raise config.UsageError(f"no verb {wanted!r}; {hint}")
 
@@ -214,4 +223,5 @@ def _mark_positional(config_class: type) -> None:
     for f in dataclasses.fields(config_class):
         if f.metadata.get("positional") and get_origin(f.type) is not Annotated:
             f.type = Annotated[f.type, tyro.conf.Positional, tyro.conf.arg(metavar=f.name.upper())]
-            config_class.__annotations__[f.name] = f.type
+        if f.metadata.get("positional"):
+            config_class.__annotations__[f.name] = f.type  # a field's object is shared with the class it came from

@@ -16,6 +16,15 @@ from crosspoint3d.config.evaluation import (
     RetrievalConfig,
     RobustnessConfig,
 )
+from crosspoint3d.config.finetuning import (
+    ClassifyConfig,
+    FinetuneClassifyConfig,
+    FinetuneConfig,
+    FinetuneSegmentConfig,
+    SegmentationConfig,
+    SegmentConfig,
+    UseConfig,
+)
 from crosspoint3d.config.tools import ConvertConfig, DemoConfig, DownloadConfig, ReportConfig
 from crosspoint3d.config.training import RECIPES, PrepareConfig, PretrainConfig
 
@@ -23,6 +32,7 @@ __all__ = [
     "MOST_POINTS_BY_DEFAULT",
     "RECIPES",
     "BenchmarkConfig",
+    "ClassifyConfig",
     "ClusterConfig",
     "ConvertConfig",
     "DemoConfig",
@@ -30,6 +40,9 @@ __all__ = [
     "DownloadConfig",
     "EvaluateConfig",
     "FewShotConfig",
+    "FinetuneClassifyConfig",
+    "FinetuneConfig",
+    "FinetuneSegmentConfig",
     "KnnConfig",
     "LabelFractionConfig",
     "LinearConfig",
@@ -41,5 +54,8 @@ __all__ = [
     "RetrievalConfig",
     "RobustnessConfig",
     "RunError",
+    "SegmentConfig",
+    "SegmentationConfig",
     "UsageError",
+    "UseConfig",
 ]

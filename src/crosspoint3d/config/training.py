@@ -47,8 +47,10 @@ class PretrainConfig:
     """Augmentations and default values: paper is the published set, default a milder one."""
     weights: tuple[float, ...] = ()
     """Share of each table in a batch, in the order of --data; empty means by size."""
-    encoder: Literal["dgcnn", "pointnet", "dgcnn-partseg"] = "dgcnn"
-    """Point encoder; dgcnn-partseg is the trunk of the part segmentation network (published with k = 40)."""
+    exclude: Path | None = None
+    """Text file of shape ids, one a line, that are not trained on (near-duplicates of shapes to be tested)."""
+    encoder: Literal["dgcnn", "pointnet", "dgcnn-partseg", "pointnet-partseg"] = "dgcnn"
+    """Point encoder; the -partseg ones are trunks of part segmentation networks (DGCNN's published with k = 40)."""
     emb_dims: int = 1024
     """Width of the point encoder's last layer; DGCNN's features are twice as wide."""
     width: float = 1.0

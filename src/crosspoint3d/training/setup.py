@@ -9,6 +9,7 @@ from crosspoint3d.data.pairs import DrawOrder
 from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.models.crosspoint import CrossPoint, build_crosspoint
 from crosspoint3d.models.tower import Tower
+from crosspoint3d.training.excluded import training_rows
 from crosspoint3d.training.grad_cache import chunk_sizes
 
 
@@ -60,17 +61,17 @@ def build_optimizer(config: PretrainConfig, model: nn.Module) -> torch.optim.Opt
 
 
 def draw_order(config: PretrainConfig, tables: list[ShapeTable]) -> DrawOrder:
-    """The order in which the training rows of the tables are seen: status ok, split train or none.
+    """The order in which the training rows of the tables are seen: status ok, split train or none, not excluded.
 
     Raises:
         UsageError: a table has no such row or too few points, or the batch is larger than all of them.
     """
-    if config.encoder != "pointnet" and config.k > config.points:
+    if config.encoder.startswith("dgcnn") and config.k > config.points:
         raise UsageError(f"--k {config.k} is more than --points {config.points}")
-    rows = tuple(table.select("train", or_null=True) for table in tables)
+    rows = training_rows(tables, config.exclude)
     for path, mine, table in zip(config.data, rows, tables, strict=True):
         if not len(mine):
-            raise UsageError(f"--data {path}: no shape with status ok whose split is train or empty")
+            raise UsageError(f"--data {path}: no shape with status ok whose split is train or empty, and none left out")
         if config.points > table.points:
             raise UsageError(f"--points {config.points}: the table {path} holds {table.points} points a shape")
     for name in ("points", "image_size"):
