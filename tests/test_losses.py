@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from crosspoint3d.losses import crosspoint_loss, nt_xent
+from crosspoint3d.losses import crosspoint_loss, nt_xent, smoothed_cross_entropy
 
 
 def rows(batch: int, width: int, seed: int) -> Tensor:
@@ -112,3 +112,79 @@ def test_weights_that_make_no_loss(intra: float, cross: float) -> None:
     one = rows(4, 6, 0)
     with pytest.raises(ValueError, match=f"intra_weight={intra} and cross_weight={cross}"):
         crosspoint_loss(one, one, one, intra_weight=intra, cross_weight=cross)
+
+
+def slow_smoothed(logits: Tensor, labels: Tensor, smoothing: float, weights: Tensor | None) -> float:
+    """One item and one label at a time, as the published code spells it: a full distribution over the labels."""
+    total = mass = 0.0
+    count = logits.shape[-1]
+    for row, label in zip(logits.reshape(-1, count), labels.reshape(-1).tolist(), strict=True):
+        whole = sum(math.exp(value) for value in row.tolist())
+        weight = 1.0 if weights is None else float(weights[label])
+        for c, value in enumerate(row.tolist()):
+            wanted = 1 - smoothing if c == label else smoothing / (count - 1)
+            total -= weight * wanted * math.log(math.exp(value) / whole)
+        mass += weight
+    return total / mass
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    items=st.sampled_from([(1,), (5,), (2, 4), (2, 1, 3)]),
+    count=st.integers(2, 9),
+    smoothing=st.floats(0, 0.99),
+    weighted=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_smoothed_cross_entropy_is_the_loop(
+    items: tuple[int, ...], count: int, smoothing: float, weighted: bool, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = 3 * torch.randn(*items, count, dtype=torch.float64, generator=generator)
+    labels = torch.randint(count, items, generator=generator)
+    weights = torch.rand(count, dtype=torch.float64, generator=generator) + 0.1 if weighted else None
+    expected = slow_smoothed(logits, labels, smoothing, weights)
+    assert smoothed_cross_entropy(logits, labels, smoothing, weights).item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_smoothed_cross_entropy_without_smoothing_is_cross_entropy() -> None:
+    logits, labels = 5 * rows(8, 4, 0), torch.arange(8) % 4
+    weights = torch.tensor([0.5, 2.0, 1.0, 0.1], dtype=torch.float64)
+    for given_weights in (None, weights):
+        expected = torch.nn.functional.cross_entropy(logits, labels, given_weights)
+        torch.testing.assert_close(smoothed_cross_entropy(logits, labels, 0.0, given_weights), expected)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradient_of_smoothed_cross_entropy_is_probability_less_the_wanted_one(weighted: bool) -> None:
+    logits, labels = (2 * rows(6, 5, 3)).reshape(2, 3, 5).requires_grad_(), torch.tensor([[0, 1, 4], [2, 2, 3]])
+    weights = torch.tensor([1.0, 0.2, 3.0, 0.5, 2.0], dtype=torch.float64) if weighted else None
+    smoothed_cross_entropy(logits, labels, 0.2, weights).backward()
+    wanted = torch.full((2, 3, 5), 0.2 / 4, dtype=torch.float64).scatter(2, labels[..., None], 0.8)
+    shares = torch.ones(2, 3, dtype=torch.float64) if weights is None else weights[labels]
+    expected = (logits.detach().softmax(2) - wanted) * (shares / shares.sum())[..., None]
+    assert logits.grad is not None
+    torch.testing.assert_close(logits.grad, expected)
+    assert torch.autograd.gradcheck(lambda z: smoothed_cross_entropy(z, labels, 0.2, weights), (logits,))
+
+
+def test_smoothed_cross_entropy_is_float32_under_autocast_and_bears_large_logits() -> None:
+    logits, labels = (10 * rows(64, 50, 1)).bfloat16(), torch.arange(64) % 50
+    weights = torch.linspace(0.5, 2, 50)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = smoothed_cross_entropy(logits, labels, 0.2, weights)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, smoothed_cross_entropy(logits.float(), labels, 0.2, weights))
+    huge = 1e30 * torch.eye(4).requires_grad_()
+    smoothed_cross_entropy(huge, torch.arange(4)).backward()
+    assert smoothed_cross_entropy(huge, torch.arange(4)).isfinite()
+
+
+def test_smoothed_cross_entropy_refusals_name_the_cause() -> None:
+    some = torch.zeros(3, dtype=torch.int64)
+    with pytest.raises(ValueError, match=r"\(3, 1\); it needs one item and two labels"):
+        smoothed_cross_entropy(torch.ones(3, 1), some)
+    with pytest.raises(ValueError, match=r"\(0, 4\); it needs one item"):
+        smoothed_cross_entropy(torch.ones(0, 4), some[:0])
+    with pytest.raises(ValueError, match=r"smoothing=1.0 must be from 0 to below 1"):
+        smoothed_cross_entropy(torch.ones(3, 4), some, 1.0)

@@ -1,13 +1,13 @@
-"""The contrastive objective of CrossPoint: NT-Xent within clouds and between clouds and pictures.
+"""Objectives: CrossPoint's NT-Xent within clouds and between clouds and pictures; cross entropy with smoothed labels.
 
-Axis letters: B samples, D width of the joint space.
+Axis letters: B samples, D width of the joint space, Q labels.
 """
 
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from crosspoint3d.ops.nt_xent import streamed_nt_xent
@@ -99,3 +99,43 @@ def crosspoint_loss(
         cross_modal = nt_xent((cloud_1 + cloud_2) / 2, image, temperature)
     total = intra_weight * intra_modal + cross_weight * cross_modal
     return CrossPointLoss(total, intra_modal, cross_modal)
+
+
+def smoothed_cross_entropy(
+    logits: Float[Tensor, "*items Q"],
+    labels: Int64[Tensor, "*items"],
+    smoothing: float = 0.2,
+    weights: Float[Tensor, " Q"] | None = None,
+) -> Float[Tensor, ""]:
+    """Cross entropy against labels of which a share is spread over the other labels (DGCNN's published objective).
+
+    With `p = softmax(logits)`, label `y` and smoothing `e` an item's loss is
+    `l = -(1 - e) log p_y - e / (Q - 1) * sum over c != y of log p_c`; the result is `sum w_y l / sum w_y` over all
+    items (their mean without weights). torch's `label_smoothing` spreads `e` over all Q labels instead, `y` among them.
+    Computed in float32 at least, under autocast too.
+
+    Args:
+        logits: of every item (points, shapes), any leading axes.
+        labels: from 0 to Q - 1.
+        smoothing: share that the other labels get, from 0 to below 1.
+        weights: of each label.
+
+    Raises:
+        ValueError: there is no item, fewer than two labels, or `smoothing` is out of range.
+    """
+    count = logits.shape[-1]
+    if count < 2 or labels.numel() == 0:
+        raise ValueError(
+            f"smoothed_cross_entropy: logits of shape {tuple(logits.shape)}; it needs one item and two labels at least"
+        )
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"smoothed_cross_entropy: smoothing={smoothing} must be from 0 to below 1 (published: 0.2)")
+    with torch.autocast(logits.device.type, enabled=False):
+        log_p = F.log_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), dim=-1)
+        own = log_p.gather(-1, labels[..., None])[..., 0]
+        others = log_p.sum(-1) - own
+        loss = -(1 - smoothing) * own - smoothing / (count - 1) * others
+        if weights is None:
+            return loss.mean()
+        weight = weights.to(loss.dtype)[labels]
+        return (weight * loss).sum() / weight.sum()

@@ -1,9 +1,11 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosspoint3d.data.split import draw_split, split_hash, stratified_share
+from crosspoint3d.data.split import draw_split, labelled_rows, split_hash, stratified_share
 
 CATEGORIES = st.lists(st.sampled_from(["a", "b", "c", None]), max_size=60)
 
@@ -45,3 +47,23 @@ def test_all_of_a_share_is_all() -> None:
     assert stratified_share([], 0.5, least=1).tolist() == []
     with pytest.raises(TypeError):
         stratified_share(["a"], 0.5)  # type: ignore[call-arg]
+
+
+def test_subsets_are_nested_and_stratified() -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.permutation(np.repeat(np.arange(4), (100, 40, 7, 1)))
+    fractions = [0.01, 0.1, 0.25, 0.5, 1.0]
+    subsets = labelled_rows(labels, fractions, 3)
+    counts = [np.bincount(labels[rows], minlength=4).tolist() for rows in subsets]
+    assert counts == [[1, 1, 1, 1], [10, 4, 1, 1], [25, 10, 2, 1], [50, 20, 4, 1], [100, 40, 7, 1]]
+    for smaller, larger in itertools.pairwise(subsets):
+        assert set(smaller) <= set(larger)
+        assert (np.diff(larger) > 0).all()
+
+
+def test_subsets_depend_on_the_seed_and_on_nothing_else() -> None:
+    labels = np.arange(300) % 3
+    first, again, other = (labelled_rows(labels, [0.1], seed)[0] for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert np.array_equal(labelled_rows(labels, [0.02, 0.1, 0.7], 0)[1], first), "the other fractions change nothing"

@@ -1,4 +1,3 @@
-import itertools
 import json
 from pathlib import Path
 
@@ -7,7 +6,8 @@ import pytest
 from sklearn.svm import SVC
 
 from crosspoint3d.config import LabelFractionConfig, LinearConfig, Protocol, UsageError
-from crosspoint3d.evaluation.label_fraction import label_fraction, labelled_rows, subset_scores
+from crosspoint3d.data.split import labelled_rows
+from crosspoint3d.evaluation.label_fraction import label_fraction, subset_scores
 from crosspoint3d.evaluation.linear_probe import linear
 from crosspoint3d.evaluation.metrics import accuracy_chance
 from tests.evaluation.fakes import Radii, cluster_clouds, use_encoders
@@ -27,26 +27,6 @@ def noisy(seed: int = 0, train: int = 120, test: int = 60) -> tuple[np.ndarray, 
 def use(monkeypatch: pytest.MonkeyPatch, trained: float, untrained: float, **clouds: float | bool) -> None:
     use_encoders(monkeypatch, trained=Radii(trained), untrained=Radii(untrained))
     monkeypatch.setattr("crosspoint3d.evaluation.seeds.load_clouds", cluster_clouds(**clouds))  # type: ignore[arg-type]
-
-
-def test_subsets_are_nested_and_stratified() -> None:
-    generator = np.random.default_rng(0)
-    labels = generator.permutation(np.repeat(np.arange(4), (100, 40, 7, 1)))
-    fractions = [0.01, 0.1, 0.25, 0.5, 1.0]
-    subsets = labelled_rows(labels, fractions, 3)
-    counts = [np.bincount(labels[rows], minlength=4).tolist() for rows in subsets]
-    assert counts == [[1, 1, 1, 1], [10, 4, 1, 1], [25, 10, 2, 1], [50, 20, 4, 1], [100, 40, 7, 1]]
-    for smaller, larger in itertools.pairwise(subsets):
-        assert set(smaller) <= set(larger)
-        assert (np.diff(larger) > 0).all()
-
-
-def test_subsets_depend_on_the_seed_and_on_nothing_else() -> None:
-    labels = np.arange(300) % 3
-    first, again, other = (labelled_rows(labels, [0.1], seed)[0] for seed in (0, 0, 1))
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
-    assert np.array_equal(labelled_rows(labels, [0.02, 0.1, 0.7], 0)[1], first), "the other fractions change nothing"
 
 
 @pytest.mark.parametrize("protocol", ["clean", "paper"])

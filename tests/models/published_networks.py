@@ -60,6 +60,7 @@ class PublishedDGCNN(nn.Module):
             self.linear1, self.bn6 = nn.Linear(2048, 512, bias=False), nn.BatchNorm1d(512)
             self.linear2, self.bn7 = nn.Linear(512, 256), nn.BatchNorm1d(256)
             self.linear3 = nn.Linear(256, classes)
+            self.dp1, self.dp2 = nn.Dropout(0.5), nn.Dropout(0.5)
         if with_head:
             self.inv_head = head(2048, 1024, bias=True)
 
@@ -71,6 +72,13 @@ class PublishedDGCNN(nn.Module):
             layers.append(x)
         x = self.conv5(torch.cat(layers, dim=1))
         return torch.cat([F.adaptive_max_pool1d(x, 1), F.adaptive_avg_pool1d(x, 1)], dim=1)[..., 0]
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(B, 3, N) -> (B, classes)."""
+        x = self.dp1(F.leaky_relu(self.bn6(self.linear1(self(x))), 0.2))
+        x = self.dp2(F.leaky_relu(self.bn7(self.linear2(x)), 0.2))
+        result: Tensor = self.linear3(x)
+        return result
 
 
 class PublishedTransformer(nn.Module):
@@ -95,7 +103,7 @@ class PublishedTransformer(nn.Module):
 
 
 class PublishedPartSeg(nn.Module):
-    def __init__(self, k: int, with_head: bool = False, parts: int = 50) -> None:
+    def __init__(self, k: int, with_head: bool = False, parts: int = 50, categories: int = 16) -> None:
         super().__init__()
         self.k = k
         self.graphs: list[Tensor] = []
@@ -109,19 +117,33 @@ class PublishedPartSeg(nn.Module):
         if parts:
             self.bn7, self.bn8 = nn.BatchNorm1d(64), nn.BatchNorm1d(256)
             self.bn9, self.bn10 = nn.BatchNorm1d(256), nn.BatchNorm1d(128)
-            self.conv7, self.conv8 = point_layer(16, 64, self.bn7), point_layer(1280, 256, self.bn8)
+            self.conv7, self.conv8 = point_layer(categories, 64, self.bn7), point_layer(1280, 256, self.bn8)
             self.conv9, self.conv10 = point_layer(256, 256, self.bn9), point_layer(256, 128, self.bn10)
             self.conv11 = nn.Conv1d(128, parts, 1, bias=False)
+            self.dp1, self.dp2 = nn.Dropout(0.5), nn.Dropout(0.5)
         if with_head:
             self.inv_head = head(1024, 1024, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, N) -> (B, 1024)."""
+        return self.features(x)[1]
+
+    def logits(self, x: Tensor, one_hot: Tensor) -> Tensor:
+        """(B, 3, N), (B, categories) -> (B, parts, N)."""
+        local, cloud = self.features(x)
+        repeated = torch.cat([cloud[:, :, None], self.conv7(one_hot[:, :, None])], dim=1).repeat(1, 1, x.shape[2])
+        x = self.dp2(self.conv9(self.dp1(self.conv8(torch.cat([repeated, local], dim=1)))))
+        result: Tensor = self.conv11(self.conv10(x))
+        return result
+
+    def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 192, N) of points and (B, 1024) of clouds."""
         x = self.transform_net(x)
         x1 = self.conv2(self.conv1(edge_features(x, self.k, self.graphs))).amax(3)
         x2 = self.conv4(self.conv3(edge_features(x1, self.k, self.graphs))).amax(3)
         x3 = self.conv5(edge_features(x2, self.k, self.graphs)).amax(3)
-        return self.conv6(torch.cat([x1, x2, x3], dim=1)).amax(2)
+        local = torch.cat([x1, x2, x3], dim=1)
+        return local, self.conv6(local).amax(2)
 
 
 class PublishedImageBranch(nn.Module):

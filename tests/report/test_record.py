@@ -48,7 +48,7 @@ def test_cards_of_a_bare_run_say_what_is_unknown() -> None:
 
 
 def test_config_marks_what_is_not_the_default() -> None:
-    found = {entry.name: (entry.value, entry.marked) for entry in config_entries(RUN)}
+    found = {entry.name: (entry.value, entry.marked) for entry in config_entries(RUN.config)}
     assert found == {
         "data": ("a, b", False), "k": ("20", False), "lr": ("0.01", True), "max_steps": ("none", False),
         "intra_weight": ("1", False), "new": ("1, 2", False),

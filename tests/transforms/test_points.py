@@ -23,6 +23,10 @@ RANDOM: dict[str, Callable[[Tensor, Generator], Tensor]] = {
     "translate": lambda p, g: transforms.translate(p, 0.5, g),
     "jitter": lambda p, g: transforms.jitter(p, 0.01, 0.05, g),
     "drop": lambda p, g: transforms.drop(p, 0.875, g),
+    "stretch": lambda p, g: transforms.stretch(p, 0.5, 2.0, g),
+    "shift": lambda p, g: transforms.shift(p, 0.5, g),
+    "labelled shift": lambda p, g: transforms.augment_labelled(p, "shift", g),
+    "labelled turn": lambda p, g: transforms.augment_labelled(p, "turn", g),
     "subsample": lambda p, g: transforms.subsample(p, 50, g),
     "default": lambda p, g: transforms.augment_points(p, "default", g),
     "paper": lambda p, g: transforms.augment_points(p, "paper", g),
@@ -53,6 +57,21 @@ def test_scale_is_one_factor_a_cloud_within_its_range(clouds: Tensor) -> None:
     factor = transforms.scale(clouds, 0.5, 2.0, seeded()) / clouds
     assert (factor - factor[:, :1, :1]).abs().max() < 1e-5
     assert factor.min() >= 0.5 - 1e-6 and factor.max() <= 2 + 1e-6
+
+
+def test_stretch_is_one_factor_an_axis_within_its_range(clouds: Tensor) -> None:
+    factor = transforms.stretch(clouds, 0.5, 2.0, seeded()) / clouds
+    assert (factor - factor[:, :1]).abs().max() < 1e-5
+    assert factor.min() >= 0.5 - 1e-6 and factor.max() <= 2 + 1e-6
+    assert (factor[:, 0].amax(1) - factor[:, 0].amin(1)).min() > 0.01, "each axis has its own"
+
+
+def test_shift_moves_all_points_of_a_cloud_alike_whatever_its_size(clouds: Tensor) -> None:
+    moved = transforms.shift(clouds, 0.2, seeded()) - clouds
+    assert (moved - moved[:, :1]).abs().max() < 1e-5
+    assert moved.abs().max() <= 0.2 + 1e-5 and (moved > 0.02).any() and (moved < -0.02).any()
+    larger = transforms.shift(10 * clouds, 0.2, seeded()) - 10 * clouds
+    torch.testing.assert_close(larger, moved, atol=1e-5, rtol=0)
 
 
 def test_rotation_keeps_norms_heights_and_handedness(clouds: Tensor) -> None:
@@ -125,6 +144,34 @@ def test_a_recipe_is_its_published_steps_in_order(recipe: str, kind: torch.dtype
     together = transforms.augment_points(clouds, recipe, seeded(3))  # type: ignore[arg-type]
     torch.testing.assert_close(together, steps, rtol=0, atol=3e-6 if kind == torch.float32 else 1e-14)
     assert together.dtype == kind
+
+
+def test_the_shift_of_labelled_clouds_is_the_published_one() -> None:
+    clouds = torch.randn(1, 30, 3, generator=seeded(5)).repeat(2000, 1, 1)
+    view = transforms.augment_labelled(clouds, "shift", seeded())
+    factor = (view[:, 1] - view[:, 0]) / (clouds[:, 1] - clouds[:, 0])
+    moved = view[:, 0] - factor * clouds[:, 0]
+    torch.testing.assert_close(factor[:, None] * clouds + moved[:, None], view, atol=1e-4, rtol=0)
+    for values, low, high in ((factor, 2 / 3, 3 / 2), (moved, -0.2, 0.2)):
+        width = high - low
+        assert low - 1e-4 <= values.min() < low + 0.01 * width and high - 0.01 * width < values.max() <= high + 1e-4
+        assert values.mean() == pytest.approx((low + high) / 2, abs=0.02 * width)
+
+
+def test_the_turn_of_labelled_clouds_is_a_turn_a_shift_and_noise() -> None:
+    clouds = torch.randn(4, 50, 3, generator=seeded(5))
+    generator = seeded(3)
+    steps = transforms.stretch(transforms.rotate_y(clouds, generator), 2 / 3, 3 / 2, generator)
+    steps = transforms.shift(steps, 0.2, generator)
+    view = transforms.augment_labelled(clouds, "turn", seeded(3))
+    assert torch.equal(view, transforms.jitter(steps, 0.01, 0.05, generator))
+    assert 0.005 < (view - steps).std() < 0.02 and (view - steps).abs().max() <= 0.0501
+
+
+def test_labelled_clouds_may_stay_as_they_are(clouds: Tensor) -> None:
+    assert torch.equal(transforms.augment_labelled(clouds, "none", seeded()), clouds)
+    with pytest.raises(Exception, match="recipe"):
+        transforms.augment_labelled(clouds, "paper", seeded())  # type: ignore[arg-type]
 
 
 def test_a_cloud_of_one_place_stays_finite() -> None:

@@ -115,8 +115,12 @@ class SegmentConfig(UseConfig):
 
     category: str = ""
     """Category of all shapes; by default each one's own (table, folder name), else the one that fits best."""
+    draws: int = 4
+    """Clouds sampled from a mesh, or taken from a large cloud, at most; fewer where they already cover it."""
+    smooth: int = 1
+    """Rounds in which the faces of a mesh agree with those across their edges; 0 for none."""
     pictures: bool = True
-    """Write a PNG of each shape."""
+    """Write a PNG of each shape, and a page of all."""
 
 
 @dataclass(frozen=True)

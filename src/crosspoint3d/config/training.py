@@ -27,6 +27,10 @@ class PrepareConfig:
     """Axis that points up in the files (glTF always says y)."""
     labels: Path | None = None
     """CSV with the columns path, category and split (the last two optional); paths relative to SOURCE."""
+    part_labels: str = "auto"
+    """Labels of faces or points: auto takes what is found, required refuses shapes without, none; or their folder."""
+    parts: Path | None = None
+    """YAML or JSON, for each category its parts: [name of label 0, name of label 1, ...] or {label: name}."""
     workers: int = 0
     """Processes; 0 means one a core."""
     seed: int = 0

@@ -23,13 +23,19 @@ class MeshError(ValueError):
 
 @dataclass
 class Part:
-    """Vertices (V, 3), faces (F, 3), colors (F, 3, 3) uint8, uv (F, 3, 2), texture (F,) or one for all."""
+    """What one piece of a file holds.
+
+    Vertices (V, 3), faces (F, 3), colors (F, 3, 3) uint8, uv (F, 3, 2), texture (F,) or one for all, owner (F,): the
+    face of the file that each was cut from, labels (F,) int64.
+    """
 
     vertices: Array
     faces: Array
     colors: Array | None = None
     uv: Array | None = None
     texture: int | Array = -1
+    owner: Array | None = None
+    labels: Array | None = None
 
 
 def fan(counts: Array) -> tuple[Array, Array]:
@@ -62,12 +68,13 @@ def to_uint8(colors: Array) -> Array:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-def assemble(parts: Sequence[Part], textures: Sequence[Array] = ()) -> Mesh:
+def assemble(parts: Sequence[Part], textures: Sequence[Array] = (), owners: int = 0) -> Mesh:
     """One mesh of all parts, checked, in float32, without vertices that no face uses.
 
     Args:
         parts: what the file holds, in one coordinate system.
         textures: RGB images (H, W, 3) that the parts' `texture` counts into.
+        owners: faces of the file, which the parts' `owner` counts into.
 
     Raises:
         MeshError: no faces, indices out of range, non-finite or huge coordinates, zero area.
@@ -89,6 +96,9 @@ def assemble(parts: Sequence[Part], textures: Sequence[Array] = ()) -> Mesh:
         raise MeshError("non-finite vertices")
     vertices = _to_float32(vertices)
     _check_area(vertices, faces)
+    owner = _whole([part.owner for part in parts])
+    if owner is not None and owners == len(faces) and np.array_equal(owner, np.arange(owners)):
+        owner = None
     return Mesh(
         vertices=vertices,
         faces=faces.astype(np.int32),
@@ -96,16 +106,22 @@ def assemble(parts: Sequence[Part], textures: Sequence[Array] = ()) -> Mesh:
         uv=_join([part.uv for part in parts], parts, 0, np.float32, (3, 2)) if textures else None,
         texture_index=_textures(parts) if textures else None,
         textures=tuple(textures),
+        parts=_whole([part.labels for part in parts]),
+        owner=None if owner is None else owner.astype(np.int32),
+        owners=0 if owner is None else owners,
     )
 
 
-def cloud(points: Array, colors: Array | None = None, normals: Array | None = None) -> Mesh:
+def cloud(
+    points: Array, colors: Array | None = None, normals: Array | None = None, labels: Array | None = None
+) -> Mesh:
     """A shape of points only; points that are not finite are left out.
 
     Args:
         points: (N, 3), any type.
         colors: (N, 3) of any type and range, or None.
         normals: (N, 3), made unit length here, or None.
+        labels: (N,), whole numbers, or None.
 
     Raises:
         MeshError: fewer than four finite points, or all at one place.
@@ -125,6 +141,9 @@ def cloud(points: Array, colors: Array | None = None, normals: Array | None = No
         faces=np.zeros((0, 3), np.int32),
         vertex_colors=None if colors is None else to_uint8(colors)[finite],
         normals=normals,
+        parts=None if labels is None else labels[finite],
+        owner=None if finite.all() else np.flatnonzero(finite).astype(np.int32),
+        owners=0 if finite.all() else len(points),
     )
 
 
@@ -165,6 +184,12 @@ def _join(
         for block, part in zip(blocks, parts, strict=True)
     ]
     return np.ascontiguousarray(np.concatenate(filled))
+
+
+def _whole(blocks: Sequence[Array | None]) -> Array | None:
+    """One array of all, or None where a part has none."""
+    known = [block for block in blocks if block is not None]
+    return np.concatenate(known) if len(known) == len(blocks) else None
 
 
 def _textures(parts: Sequence[Part]) -> Array:

@@ -5,13 +5,11 @@ Axis letters: N shapes (Ntr train, Nte test), P points.
 
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from crosspoint3d import geometry
 from crosspoint3d.config import UsageError
 from crosspoint3d.data.clouds_h5 import Part, read_h5_pair
 from crosspoint3d.data.pictured import (
@@ -23,15 +21,13 @@ from crosspoint3d.data.pictured import (
     load_views,
     normalise_all,
 )
+from crosspoint3d.data.procedural_clouds import procedural_clouds
 from crosspoint3d.data.published import PREFIXES, read_published
-from crosspoint3d.data.shapes import procedural_shape
 from crosspoint3d.data.sources import parse_procedural
 from crosspoint3d.data.split import draw_split, split_hash
 from crosspoint3d.data.table import ShapeTable
 
 __all__ = ["LabelledClouds", "PicturedClouds", "load_clouds", "load_views"]
-
-PROCEDURAL_POINTS = 2048
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ def load_clouds(spec: str, *, seed: int) -> LabelledClouds:
         published = read_published(spec)
         return _assemble(spec, published.train, published.test, published.names, published.record)
     if spec.startswith("procedural:"):
-        points, categories = _procedural(*parse_procedural(spec))
+        points, _, categories = procedural_clouds(*parse_procedural(spec))
         ids = [f"{spec}#{index}" for index in range(len(points))]
         splits: list[str | None] = [None] * len(ids)
         return _from_rows(spec, points, list(categories), splits, ids, seed)
@@ -166,15 +162,3 @@ def _assemble(
         tuple(test.ids),
         record,
     )
-
-
-@lru_cache(maxsize=1)
-def _procedural(count: int, seed: int) -> tuple[np.ndarray, tuple[str, ...]]:
-    points = np.empty((count, PROCEDURAL_POINTS, 3), dtype=np.float32)
-    categories = []
-    for index in range(count):
-        mesh, category = procedural_shape(index, seed)
-        generator = np.random.default_rng([seed, index])
-        points[index] = geometry.sample_surface(mesh.vertices, mesh.faces, PROCEDURAL_POINTS, generator)[0]
-        categories.append(category)
-    return points, tuple(categories)

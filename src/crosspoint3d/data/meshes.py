@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from crosspoint3d.data.assemble import MeshError
 from crosspoint3d.data.gltf_scene import read_gltf
 from crosspoint3d.data.mesh import Mesh
@@ -44,8 +46,16 @@ COMPANION_SUFFIXES = frozenset({".mtl", ".bin", ".csv", ".json", ".md", ".yaml",
 
 
 def is_shape_file(path: Path) -> bool:
-    """Whether a file is worth reading as a shape, by its suffix; a `.txt` also has to begin with numbers."""
+    """Whether a file is worth reading as a shape, by its suffix.
+
+    A `.txt` also has to begin with numbers, and a `.npy` to be no single row of numbers (labels).
+    """
     suffix = path.suffix.lower()
+    if suffix == ".npy":
+        try:
+            return bool(np.load(path, mmap_mode="r", allow_pickle=False).ndim != 1)
+        except (OSError, ValueError):
+            return True  # read_mesh says what is wrong with it
     if suffix != ".txt":
         return suffix in MESH_SUFFIXES or suffix in CLOUD_SUFFIXES
     try:
@@ -56,11 +66,17 @@ def is_shape_file(path: Path) -> bool:
         return False
 
 
-def read_mesh(path: str | Path) -> Mesh:
+def read_mesh(path: str | Path, *, file_order: bool = False) -> Mesh:
     """Read one shape file of any format in MESH_SUFFIXES or CLOUD_SUFFIXES.
 
     Coordinates stay as in the file (all instances of a scene in world coordinates), but for a far-off centre,
-    which is moved to the origin to keep float32 exact. Vertices that no face uses are left out.
+    which is moved to the origin to keep float32 exact. Vertices that no face uses are left out. Polygons become fans
+    of triangles, and `Mesh.owner` tells which. `Mesh.parts` holds the labels of a PLY file's faces (points of a cloud):
+    the first property of whole numbers called label, part, segment, part_id or object_id.
+
+    Args:
+        path: the file.
+        file_order: keep the faces of an OBJ file in its order, rather than grouped by material.
 
     Raises:
         MeshError: the file holds no usable shape; its text is the reason, in lower case, without the path.
@@ -73,6 +89,8 @@ def read_mesh(path: str | Path) -> Mesh:
         data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
         if not data.strip():
             raise MeshError("empty file")
+        if file_order and suffix == ".obj":
+            return _obj(data, path.parent, file_order=True)
         return _READERS[suffix](data, path.parent)
     except (MeshError, MemoryError):
         raise
@@ -83,10 +101,10 @@ def read_mesh(path: str | Path) -> Mesh:
         raise MeshError(f"broken {suffix[1:]} file ({text})") from error
 
 
-def _obj(data: bytes, folder: Path) -> Mesh:
+def _obj(data: bytes, folder: Path, *, file_order: bool = False) -> Mesh:
     from crosspoint3d.data.obj import read_obj  # trimesh takes a third of a second to import
 
-    return read_obj(data, folder)
+    return read_obj(data, folder, file_order=file_order)
 
 
 _READERS: dict[str, Callable[[bytes, Path], Mesh]] = {

@@ -37,10 +37,11 @@ class _Beside(Resolver):  # type: ignore[misc]
         return _Beside(self.folder / namespace)
 
 
-def read_obj(data: bytes, folder: Path) -> Mesh:
+def read_obj(data: bytes, folder: Path, *, file_order: bool = False) -> Mesh:
     """Read the bytes of an OBJ file; `folder` is where its MTL file and textures are looked for.
 
-    A texture that is missing leaves the material's colour (Kd), a material that is missing leaves none.
+    A texture that is missing leaves the material's colour (Kd), a material that is missing leaves none. Faces are
+    grouped by material, unless `file_order` keeps them as in the file.
 
     Raises:
         MeshError: no vertices, indices out of range, or no usable surface.
@@ -51,15 +52,25 @@ def read_obj(data: bytes, folder: Path) -> Mesh:
     if re.search(rb"^\s*f\b[^\n]*[ \t]0+(?=[/\s]|$)", data, re.MULTILINE):
         raise MeshError(f"face index 0 out of range ({rows} vertices, counted from 1)")
     try:
-        loaded = load_obj(io.StringIO(_text(data)), resolver=_Beside(folder))
+        loaded = load_obj(io.StringIO(_text(data)), resolver=_Beside(folder), group_material=not file_order)
     except IndexError as error:
         number = re.search(r"index (-?\d+)", str(error))
         raise MeshError(f"face index {number[1] if number else ''} out of range ({rows} vertices)") from error
     if "geometry" not in loaded:
         return cloud(loaded["vertices"], loaded.get("vertex_colors"))
     textures = Textures()
-    parts = [_part(geometry, textures) for geometry in loaded["geometry"].values()]
-    return assemble(parts, textures.images)
+    geometries = list(loaded["geometry"].values())
+    if not file_order:
+        return assemble([_part(geometry, textures) for geometry in geometries], textures.images)
+    parts = [_part(geometry, textures) for geometry in reversed(geometries)]  # trimesh takes pieces from the end
+    faces = re.findall(r"^f[ \t]([^\n]*)", _text(data).replace("\r\n", "\n").replace("\\\n", ""), re.MULTILINE)
+    _, owner = fan(np.array([len(line.split()) for line in faces]))
+    ends = np.cumsum([len(part.faces) for part in parts])
+    if ends[-1] != len(owner):
+        raise MeshError(f"face lines are not understood ({len(owner)} triangles announced, {ends[-1]} read)")
+    for part, own in zip(parts, np.split(owner, ends[:-1]), strict=True):
+        part.owner = own
+    return assemble(parts, textures.images, owners=len(faces))
 
 
 def _text(data: bytes) -> str:

@@ -68,7 +68,7 @@ def read_off(data: bytes) -> Mesh:
         corner_colors = vertex_colors[faces]
     else:
         corner_colors = None
-    return assemble([Part(table[:, :3], faces, corner_colors)])
+    return assemble([Part(table[:, :3], faces, corner_colors, owner=owner)], owners=face_count)
 
 
 def numbers(text: bytes) -> Array:
@@ -117,9 +117,10 @@ def _stream(flat: Array, vertex_count: int, face_count: int) -> Mesh:
         at += 1 + int(size)
     if not counts:
         raise MeshError("no faces")
-    positions, _ = fan(np.array(counts))
+    positions, owner = fan(np.array(counts))
     vertices = flat[: 3 * vertex_count].reshape(-1, 3)
-    return assemble([Part(vertices, whole(np.array(corners, dtype=np.float64))[positions])])
+    faces = whole(np.array(corners, dtype=np.float64))[positions]
+    return assemble([Part(vertices, faces, owner=owner)], owners=face_count)
 
 
 def _face_colors(flat: Array, start: Array, extra: Array) -> Array | None:

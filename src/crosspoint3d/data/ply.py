@@ -1,4 +1,4 @@
-"""PLY files: meshes of any polygons and point clouds, colours of vertices and faces, textures.
+"""PLY files: meshes of any polygons and point clouds, colours and part labels, textures.
 
 Layout after Greg Turk's description of the format (http://paulbourke.net/dataformats/ply/).
 """
@@ -15,6 +15,7 @@ from crosspoint3d.data.ply_rows import Columns, read_binary, read_header, read_t
 
 _COLORS = (("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b"))
 _UV = (("texture_u", "texture_v"), ("u", "v"), ("s", "t"))
+_LABELS = ("label", "part", "segment", "part_id", "object_id")
 
 
 def read_ply(data: bytes, folder: Path) -> Mesh:
@@ -43,7 +44,7 @@ def read_ply(data: bytes, folder: Path) -> Mesh:
     if "face" not in columns or not any(len(counts) for counts in columns["face"].counts.values()):
         if "tristrips" in columns:
             raise MeshError("triangle strips are not supported")
-        return cloud(points, colors, vertex.pick((("nx", "ny", "nz"),)))
+        return cloud(points, colors, vertex.pick((("nx", "ny", "nz"),)), _labels(vertex))
     return _mesh(points, colors, vertex, columns["face"], texture_names, folder)
 
 
@@ -61,7 +62,8 @@ def _mesh(
     positions, owner = fan(face.counts[name])
     faces = face.values[name].astype(np.int64)[positions]
     inside = bool(len(faces)) and faces.min() >= 0 and faces.max() < len(points)
-    part = Part(points, faces)
+    labels = _labels(face)
+    part = Part(points, faces, owner=owner, labels=None if labels is None else labels[owner])
     face_colors, uv = face.pick(_COLORS), vertex.pick(_UV)
     if face_colors is not None:
         part.colors = np.repeat(to_uint8(face_colors)[owner][:, None], 3, axis=1)
@@ -80,4 +82,13 @@ def _mesh(
         )
         chosen = face.values["texnumber"][owner] if "texnumber" in face.values else np.zeros(len(faces))
         part.texture = known[np.clip(chosen.astype(np.int64), 0, len(known) - 1)]
-    return assemble([part], textures.images)
+    return assemble([part], textures.images, owners=len(face.counts[name]))
+
+
+def _labels(columns: Columns) -> Array | None:
+    """The first property of whole numbers that is named like part labels, one a row."""
+    for name in _LABELS:
+        values = columns.values.get(name)
+        if values is not None and name not in columns.counts and values.dtype.kind in "iu":
+            return values.astype(np.int64)
+    return None

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import threading
 import time
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from tqdm import tqdm
 
 from crosspoint3d.config import PrepareConfig, UsageError
 from crosspoint3d.config_file import require_at_least
+from crosspoint3d.data.face_labels import names_in
+from crosspoint3d.data.part_names import PartNames, read_part_names
 from crosspoint3d.data.pool import make_rows
 from crosspoint3d.data.rows import RowSettings
-from crosspoint3d.data.sources import Candidate, find
+from crosspoint3d.data.sources import Candidate, Found, find
 from crosspoint3d.data.summary import PrepareSummary, summarise
 from crosspoint3d.data.table import OK, ShapeTable
 from crosspoint3d.runtime import atomic, stop_requests
@@ -29,21 +32,27 @@ def prepare(config: PrepareConfig) -> PrepareSummary:
     """
     _validate(config)
     started = time.monotonic()
-    found = find(config.source, labels=config.labels, seed=config.seed, leave_out=config.out)
+    found = find(
+        config.source, labels=config.labels, seed=config.seed, leave_out=config.out, part_labels=config.part_labels
+    )
     if not found.candidates:
-        return summarise(config, found, {}, 0, started)
-    settings = RowSettings(**{f.name: getattr(config, f.name) for f in dataclasses.fields(RowSettings)})
-    table = _open(config.out, found.origin, settings)
+        return summarise(config, found, {}, set(), 0, started)
+    table, settings = _open(config, found)
+    candidates = _in_the_only_category(found.candidates, settings.names)
     if config.retry_failed:
         table.delete_failed()
     known = set(table.column("id"))
-    _refuse_relabelling(table, found.candidates)
-    missing = [candidate for candidate in found.candidates if candidate.id not in known]
+    _refuse_relabelling(table, candidates)
+    missing = [candidate for candidate in candidates if candidate.id not in known]
+    outdated = _changed_labels(config.out / "prepare.json", [each for each in candidates if each.id in known])
     with stop_requests() as stop:
         _fill(table, missing, settings, config.workers, stop)
     statuses = dict(zip(table.column("id"), table.column("status"), strict=True))
+    labelled = set(compress(table.column("id"), table.filled("parts")))
     new = len(statuses) - len(known)
-    summary = summarise(config, found, statuses, new, started, interrupted=new < len(missing))
+    summary = summarise(
+        config, found, statuses, labelled, new, started, outdated=outdated, interrupted=new < len(missing)
+    )
     with atomic(config.out / "prepare.json") as path:
         path.write_text(json.dumps(dataclasses.asdict(summary), indent=1), encoding="utf-8")
     return summary
@@ -53,26 +62,52 @@ def _validate(config: PrepareConfig) -> None:
     require_at_least(config, {"points": 16, "views": 1, "image_size": 16, "workers": 0, "seed": 0})
     if ":/" in str(config.out):
         raise UsageError(f"--out {config.out}: tables on object stores are not supported yet; give a folder")
+    if config.source.startswith("procedural:") and (config.parts is not None or config.part_labels != "auto"):
+        raise UsageError("--parts, --part-labels: procedural shapes have parts of their own; leave both out")
+    if config.parts is not None and config.part_labels == "none":
+        raise UsageError(f"--parts {config.parts}: --part-labels none reads no labels; leave one of them out")
 
 
-def _open(out: Path, origin: str, settings: RowSettings) -> ShapeTable:
-    asked = {"origin": origin} | dataclasses.asdict(settings)
+def _open(config: PrepareConfig, found: Found) -> tuple[ShapeTable, RowSettings]:
+    """The table, new or as it is, and what makes its rows; a table keeps the parts it was created with."""
+    out = config.out
+    names = None if config.parts is None else read_part_names(config.parts)
+    values = {f.name: getattr(config, f.name) for f in dataclasses.fields(RowSettings) if f.name != "names"}
+    if config.part_labels not in ("auto", "required", "none"):
+        values["part_labels"] = str(Path(config.part_labels).resolve())
     in_use = out.is_file() or (out.is_dir() and any(out.iterdir()))
     if in_use and not (out / "_versions").is_dir():
         raise UsageError(f"--out {out} exists and is no table: give another folder")
     if not in_use:
-        return ShapeTable.create(out, points=settings.points, settings=asked)
+        if names is None:
+            files = ((each.category, Path(each.face_labels)) for each in found.candidates if each.face_labels)
+            names = names_in(files)
+        settings = RowSettings(**values, names=names)
+        header = {"origin": found.origin} | settings.to_dict()
+        return ShapeTable.create(out, points=settings.points, settings=header), settings
     table = ShapeTable(out)
+    kept = {"part_labels": "auto"} | table.settings  # tables of earlier versions hold no part labels of files
+    if names is None and "parts_table" in kept:
+        names = PartNames.from_dict(kept["parts_table"])
+    settings = RowSettings(**values, names=names)
+    asked = {"origin": found.origin} | settings.to_dict()
     differ = [
-        f"{name} {table.settings.get(name)!r}, now {value!r}"
+        "other parts" if name == "parts_table" else f"{name} {kept.get(name)!r}, now {value!r}"
         for name, value in asked.items()
-        if table.settings.get(name) != value
+        if kept.get(name) != value
     ]
     if differ:
         raise UsageError(
             f"--out {out} was made with {'; '.join(differ)}: use the same values to go on, or another --out"
         )
-    return table
+    return table, settings
+
+
+def _in_the_only_category(candidates: list[Candidate], names: PartNames | None) -> list[Candidate]:
+    """Shapes without a category belong to that of the parts, where there is one only."""
+    if names is None or len(names.table.categories) != 1:
+        return candidates
+    return [dataclasses.replace(each, category=each.category or names.table.categories[0]) for each in candidates]
 
 
 def _refuse_relabelling(table: ShapeTable, candidates: list[Candidate]) -> None:
@@ -89,6 +124,25 @@ def _refuse_relabelling(table: ShapeTable, candidates: list[Candidate]) -> None:
             f"--out {table.path} holds {len(differ)} of these shapes with another category or split "
             f"(first: {differ[0]}): prepare them anew into another --out"
         )
+    named = {candidate.id for candidate in candidates if candidate.face_labels is not None}
+    if not named.intersection(before):
+        return
+    rows = zip(table.column("id"), table.column("status"), table.filled("parts"), strict=True)
+    late = [name for name, status, has_parts in rows if name in named and status == OK and not has_parts]
+    if late:
+        raise UsageError(
+            f"--out {table.path} holds {len(late)} of these shapes without the part labels that they have now "
+            f"(first: {late[0]}): prepare them anew into another --out"
+        )
+
+
+def _changed_labels(last_run: Path, candidates: list[Candidate]) -> list[str]:
+    """Shapes whose label file was written after the last run."""
+    if not last_run.is_file():
+        return []
+    then = last_run.stat().st_mtime
+    files = {each.id: Path(each.face_labels) for each in candidates if each.face_labels is not None}
+    return [name for name, path in files.items() if path.stat().st_mtime > then]
 
 
 def _fill(

@@ -2,15 +2,18 @@
 
 import hashlib
 import io
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
 from crosspoint3d import geometry
+from crosspoint3d.data.face_labels import read_labels, with_part_ids
 from crosspoint3d.data.mesh import Mesh
 from crosspoint3d.data.meshes import MeshError, read_mesh
+from crosspoint3d.data.part_names import PartNames
 from crosspoint3d.data.render import render_views
 from crosspoint3d.data.shapes import procedural_shape
 from crosspoint3d.data.sources import Candidate
@@ -29,6 +32,13 @@ class RowSettings:
     supersample: int
     up: Literal["x", "y", "z"]
     seed: int
+    part_labels: str = "auto"
+    names: PartNames | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; the table of parts, if any, under `parts_table`."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "names"}
+        return values if self.names is None else values | {"parts_table": self.names.to_dict()}
 
 
 def make_row(candidate: Candidate, settings: RowSettings) -> dict[str, Any]:
@@ -39,7 +49,7 @@ def make_row(candidate: Candidate, settings: RowSettings) -> dict[str, Any]:
             seed, index = candidate.procedural
             mesh, row["category"] = procedural_shape(index, seed)
         else:
-            mesh = read_mesh(candidate.source)
+            mesh = _read(candidate, settings)
             if not candidate.source.lower().endswith((".gltf", ".glb")):
                 mesh = _turn_up(mesh, settings.up)
         return row | _contents(mesh, settings, _generator(settings.seed, candidate.id))
@@ -47,6 +57,17 @@ def make_row(candidate: Candidate, settings: RowSettings) -> dict[str, Any]:
         return row | {"status": str(error)}
     except Exception as error:
         return row | {"status": f"unexpected {type(error).__name__}: {error}"}
+
+
+def _read(candidate: Candidate, settings: RowSettings) -> Mesh:
+    mesh = read_mesh(candidate.source, file_order=candidate.face_labels is not None)
+    if settings.part_labels == "none":
+        return replace(mesh, parts=None)
+    labels = None if candidate.face_labels is None else read_labels(Path(candidate.face_labels))
+    mesh = with_part_ids(mesh, labels, candidate.category, settings.names)
+    if mesh.parts is None and settings.part_labels == "required":
+        raise MeshError("no part labels")
+    return mesh
 
 
 def bare_row(candidate: Candidate, status: str) -> dict[str, Any]:
@@ -78,7 +99,8 @@ def _contents(mesh: Mesh, settings: RowSettings, generator: np.random.Generator)
         chosen = _choose(len(mesh.vertices), settings.points, generator)
         sampled = mesh.vertices[chosen]
         normals = None if mesh.normals is None else mesh.normals[chosen]
-        parts, area = None, None
+        parts = None if mesh.parts is None else mesh.parts[chosen]
+        area = None
     else:
         sampled, face, _ = geometry.sample_surface(mesh.vertices, mesh.faces, settings.points, generator)
         normals = geometry.face_normals(mesh.vertices, mesh.faces)[face]

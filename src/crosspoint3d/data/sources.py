@@ -7,43 +7,59 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from crosspoint3d.config import UsageError
+from crosspoint3d.data.label_files import LabelFiles, is_label_file
 from crosspoint3d.data.meshes import CLOUD_SUFFIXES, COMPANION_SUFFIXES, MESH_SUFFIXES, is_shape_file
 from crosspoint3d.data.shapes import CATEGORIES
 
 SPLITS = ("train", "val", "test")
-# Formats that keep most (materials, node transforms) come first: of one model in several formats the first is taken.
+# Formats that keep most (materials, node transforms) come first: of one model in several formats the first is taken,
+# but one with part labels before any other.
 _PREFERENCE = [".glb", ".gltf", ".obj", ".ply", ".off", ".stl"]
 _FORMAT_FOLDERS = {suffix[1:] for suffix in MESH_SUFFIXES | CLOUD_SUFFIXES}
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One shape to prepare: a file, or the procedural shape of (seed, index)."""
+    """One shape to prepare: a file and that of its part labels, or the procedural shape of (seed, index)."""
 
     id: str
     source: str
     category: str | None = None
     split: str | None = None
     procedural: tuple[int, int] | None = None
+    face_labels: str | None = None
 
 
 @dataclass
 class Found:
-    """Candidates in a fixed order, and what else was there; `same_model` maps files left out to those taken instead."""
+    """Candidates in a fixed order, and what else was there.
+
+    `same_model` maps files left out to those taken instead, `label_files` are the files of part labels among SOURCE.
+    """
 
     origin: str
     candidates: list[Candidate] = field(default_factory=list)
     companions: int = 0
     other: Counter[str] = field(default_factory=Counter)
     same_model: dict[str, str] = field(default_factory=dict)
+    label_files: set[Path] = field(default_factory=set)
     unlabelled: int = 0
 
 
-def find(source: str, *, labels: Path | None = None, seed: int = 0, leave_out: Path | None = None) -> Found:
+def find(
+    source: str,
+    *,
+    labels: Path | None = None,
+    seed: int = 0,
+    leave_out: Path | None = None,
+    part_labels: str = "none",
+) -> Found:
     """List the shapes of a folder, a single file, a list file or `procedural:COUNT[:SEED]`.
 
     The category is the first folder below SOURCE that names neither a split nor a file format; a folder named train,
     val or test sets the split; `labels` (a CSV: path, category, split) overrides both. `leave_out` is not searched.
+    `part_labels` says where label files of shapes are looked for: none, beside them (auto, required), or a folder laid
+    out as SOURCE.
 
     Raises:
         UsageError: SOURCE or the labels are missing or malformed.
@@ -54,16 +70,28 @@ def find(source: str, *, labels: Path | None = None, seed: int = 0, leave_out: P
         return _procedural(source, seed)
     path = Path(source)
     if path.is_dir():
-        found = _folder(path, leave_out)
         root = path
+        beside = None if part_labels == "none" else LabelFiles(root, part_labels)
+        found = _folder(path, leave_out, beside)
     elif path.is_file():
         root = path.parent
+        beside = None if part_labels == "none" else LabelFiles(root, part_labels)
         found = Found(str(path.resolve()), [_candidate(root, path)]) if is_shape_file(path) else _list_file(path)
     else:
         raise UsageError(
             f"SOURCE {source!r} does not exist: give a folder, a file that lists paths, or procedural:COUNT[:SEED]"
         )
-    return found if labels is None else _apply_labels(found, root, labels)
+    if labels is not None:
+        found = _apply_labels(found, root, labels)
+    if beside is not None:
+        paths = beside.find_all([Path(candidate.source) for candidate in found.candidates])
+        found.candidates = [
+            replace(candidate, face_labels=None if path is None else str(path))
+            for candidate, path in zip(found.candidates, paths, strict=True)
+        ]
+        found.companions += len(found.label_files.intersection(paths))
+        found.other.update(path.suffix.lower() for path in found.label_files.difference(paths))
+    return found
 
 
 def parse_procedural(spec: str, seed: int = 0) -> tuple[int, int]:
@@ -90,7 +118,7 @@ def _procedural(source: str, seed: int) -> Found:
     return Found(f"procedural:{seed}", [candidate(index) for index in range(count)])
 
 
-def _folder(root: Path, leave_out: Path | None) -> Found:
+def _folder(root: Path, leave_out: Path | None, beside: LabelFiles | None) -> Found:
     found = Found(str(root.resolve()))
     skip = leave_out.resolve() if leave_out else None
     shapes: list[Path] = []
@@ -109,14 +137,20 @@ def _folder(root: Path, leave_out: Path | None) -> Found:
                 shapes.append(here / name)
             elif suffix in COMPANION_SUFFIXES or name.lower().startswith(("license", "licence", "readme")):
                 found.companions += 1
+            elif beside is not None and is_label_file(here / name):
+                found.label_files.add(here / name)
             else:
                 found.other[suffix or name] += 1
+
+    def rank(path: Path) -> tuple[bool, int]:
+        return beside is None or beside.find(path) is None, _rank(path)
+
     best: dict[tuple[Path, str], Path] = {}
     for path in shapes:
         key = _model_key(root, path)
         known = best.setdefault(key, path)
         if known != path:
-            worse, best[key] = (known, path) if _rank(path) < _rank(known) else (path, known)
+            worse, best[key] = (known, path) if rank(path) < rank(known) else (path, known)
             found.same_model[worse.relative_to(root).as_posix()] = best[key].relative_to(root).as_posix()
     found.candidates = [_candidate(root, path) for path in sorted(best.values())]
     return found

@@ -53,6 +53,24 @@ def stratified_share(
     return np.sort(np.concatenate(kept)) if kept else np.empty(0, dtype=np.int64)
 
 
+def labelled_rows(
+    labels: Int64[np.ndarray, " Ntr"], fractions: Sequence[float], seed: int
+) -> list[Int64[np.ndarray, " _"]]:
+    """Rows whose labels are known, ascending, for each fraction: of two fractions the larger has all of the smaller's.
+
+    Args:
+        labels: of the train shapes.
+        fractions: shares of each category's shapes, rounded, at least one shape.
+        seed: decides which.
+    """
+    generator = np.random.default_rng(seed)
+    orders = [generator.permutation(np.flatnonzero(labels == category)) for category in np.unique(labels)]
+    return [
+        np.sort(np.concatenate([order[: max(1, round(fraction * len(order)))] for order in orders]))
+        for fraction in fractions
+    ]
+
+
 def split_hash(train: Iterable[tuple[str, str | None]], test: Iterable[tuple[str, str | None]]) -> str:
     """SHA-256 over the sorted (part, id, category) of every shape: equal exactly when two splits are."""
     lines = [

@@ -21,6 +21,9 @@ class PrepareSummary:
         other: files that are no shapes, by extension. companions: materials, textures, tables, licences.
         same_model: files left out because the same model was there in another format.
         unlabelled: shapes that `--labels` does not name.
+        with_parts: rows of the whole table with part labels. without_parts: the ids of those taken without, where
+            others have them or `--parts` names them.
+        outdated: shapes of earlier runs whose label file was written since.
         interrupted: whether Ctrl-C or SIGTERM ended the run early.
     """
 
@@ -35,6 +38,9 @@ class PrepareSummary:
     companions: int
     same_model: list[str]
     unlabelled: int
+    with_parts: int
+    without_parts: list[str]
+    outdated: list[str]
     seconds: float
     interrupted: bool
 
@@ -58,6 +64,15 @@ class PrepareSummary:
             lines.append(f"  the same model in another format: {len(self.same_model)} files left out")
         if self.unlabelled:
             lines.append(f"  not named in the labels: {self.unlabelled} shapes")
+        if self.with_parts or self.without_parts:
+            without = f", {len(self.without_parts)} without" if self.without_parts else ""
+            first = f" (first: {', '.join(self.without_parts[:3])})" if self.without_parts else ""
+            lines.append(f"  part labels: {self.with_parts} shapes{without}{first}")
+        if self.outdated:
+            lines.append(
+                f"  label files changed since the last run: {len(self.outdated)} (first: {self.outdated[0]}); "
+                "these shapes keep the part labels that they had"
+            )
         if not self.taken and not self.refused:
             lines.append("  no shapes found: SOURCE holds no file of a known format")
         if self.interrupted:
@@ -69,14 +84,20 @@ def summarise(
     config: PrepareConfig,
     found: Found,
     statuses: dict[str, str],
+    labelled: set[str],
     new: int,
     started: float,
     *,
+    outdated: list[str] | None = None,
     interrupted: bool = False,
 ) -> PrepareSummary:
-    """Count the statuses (id -> status) of a whole table and what was found beside its shapes."""
+    """Count the statuses (id -> status) of a whole table and what was found beside its shapes.
+
+    `labelled` are the ids of rows with part labels.
+    """
     refused = {name: status for name, status in statuses.items() if status != OK}
     kinds = Counter(status.split(":")[0].split(" (")[0] for status in refused.values())
+    asked = labelled or config.parts is not None
     return PrepareSummary(
         table=str(config.out),
         origin=found.origin,
@@ -89,6 +110,9 @@ def summarise(
         companions=found.companions,
         same_model=list(found.same_model),
         unlabelled=found.unlabelled,
+        with_parts=len(labelled),
+        without_parts=[name for name, status in statuses.items() if status == OK and name not in labelled and asked],
+        outdated=outdated or [],
         seconds=round(time.monotonic() - started, 2),
         interrupted=interrupted,
     )

@@ -121,10 +121,15 @@ class ShapeTable:
         ).to_pydict()
         return columns
 
-    def column(self, name: str, rows: Iterable[int] | None = None) -> list[Any]:
+    def column(self, name: str, rows: Iterable[int] | np.ndarray | None = None) -> list[Any]:
         """One column as a list of Python values, of all rows or of the given ones."""
         values = self._index[name] if name in self._index else self._dataset.to_table(columns=[name])[name].to_pylist()
         return list(values) if rows is None else [values[row] for row in rows]
+
+    def filled(self, name: str) -> list[bool]:
+        """Whether a column holds a value, row by row, without keeping the values."""
+        batches = self._dataset.to_batches(columns=[name])
+        return [value for batch in batches for value in batch[name].is_valid().to_pylist()]
 
     def select(self, split: str | None = None, *, or_null: bool = False) -> np.ndarray:
         """Numbers of the rows with status ok, of one split where given (`or_null`: and of those without a split)."""

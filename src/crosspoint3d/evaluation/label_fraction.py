@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from crosspoint3d.config import LabelFractionConfig, Protocol, UsageError
+from crosspoint3d.data.split import labelled_rows
 from crosspoint3d.evaluation.classes import ClassScores, paired_shapes
 from crosspoint3d.evaluation.linear_probe import linear_scores
 from crosspoint3d.evaluation.machine import CLASSIFIER, machine_notes
@@ -102,24 +103,6 @@ def _checked(fractions: Sequence[float]) -> list[float]:
 def _named(names: Sequence[str], scores: Sequence[dict[str, float]]) -> dict[str, float]:
     pairs = list(zip(names, scores, strict=True))
     return {f"{score_name}@{name}": values[score_name] for score_name in SCORES for name, values in pairs}
-
-
-def labelled_rows(
-    labels: Int64[np.ndarray, " Ntr"], fractions: Sequence[float], seed: int
-) -> list[Int64[np.ndarray, " _"]]:
-    """Rows whose labels are known, ascending, for each fraction: of two fractions the larger has all of the smaller's.
-
-    Args:
-        labels: of the train shapes.
-        fractions: shares of each category's shapes, rounded, at least one shape.
-        seed: decides which.
-    """
-    generator = np.random.default_rng(seed)
-    orders = [generator.permutation(np.flatnonzero(labels == category)) for category in np.unique(labels)]
-    return [
-        np.sort(np.concatenate([order[: max(1, round(fraction * len(order)))] for order in orders]))
-        for fraction in fractions
-    ]
 
 
 def subset_scores(

@@ -12,12 +12,14 @@ import torch
 from torch import nn
 
 import crosspoint3d
-from crosspoint3d.config import EvaluateConfig
+from crosspoint3d.config import EvaluateConfig, FinetuneConfig, SegmentationConfig
 from crosspoint3d.config_file import to_dict
 from crosspoint3d.runtime import environment, pick_device
 
 DECISIVE = ("data", "evaluation", "models", "ops", "transforms")
 """Folders of the package whose code decides numbers."""
+TRAINS = (*DECISIVE, "losses.py", "training")
+"""The same for numbers that a training comes before."""
 NO_TWIN = "untrained: not available for this encoder (its architecture is not known)"
 ITSELF = "the encoder is itself untrained: both columns are the same (--no-untrained leaves one out)"
 NO_HASH = "the encoder is a Python callable whose weights are not known: nothing here says which ones were used"
@@ -36,11 +38,12 @@ def weights_sha256(tower: nn.Module) -> str:
     return digest.hexdigest()
 
 
-@lru_cache(maxsize=1)
-def code_sha256() -> str:
+@lru_cache(maxsize=2)
+def code_sha256(places: tuple[str, ...] = DECISIVE) -> str:
     """SHA-256 of the source that decides numbers: what is being worked on keeps its version."""
     digest, root = hashlib.sha256(), Path(crosspoint3d.__file__).parent
-    for path in sorted(file for folder in DECISIVE for file in (root / folder).rglob("*.py")):
+    parts = [root / name for name in places]
+    for path in sorted(file for part in parts for file in ([part] if part.is_file() else part.rglob("*.py"))):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -65,7 +68,6 @@ def protocol_record(
         notes: sentences a reader of the numbers should know, beside those of the data.
         choices: classifier, scaler, C, episodes, ... as the evaluation has them.
     """
-    here, program = environment(), Path(sys.argv[0]).name
     trained = [entry["trained"] for entry in encoders]
     return {
         "mode": config.protocol,
@@ -77,15 +79,34 @@ def protocol_record(
         "encoder": config.encoder,
         "encoder_sha256": sorted({entry["sha256"] for entry in trained}),
         "encoders": encoders,
+        **circumstances(config, seconds=seconds),
+        "notes": [*data.get("notes", []), *notes, *_about(config, encoders)],
+    }
+
+
+def circumstances(
+    config: EvaluateConfig | FinetuneConfig | SegmentationConfig,
+    *,
+    seconds: float,
+    places: tuple[str, ...] = DECISIVE,
+) -> dict[str, Any]:
+    """What every record says about how it was made: the config, the command, the code, the machine, the time.
+
+    Args:
+        config: the config that was run.
+        seconds: wall time of all of it.
+        places: folders and files of the package whose code decides the numbers.
+    """
+    here, program = environment(), Path(sys.argv[0]).name
+    return {
         "config": to_dict(config),
         "command": shlex.join(["crosspoint3d" if program == "__main__.py" else program, *sys.argv[1:]]),
         "version": here["packages"]["crosspoint3d"],
-        "code_sha256": code_sha256(),
+        "code_sha256": code_sha256(places),
         "environment": here,
         "device": str(pick_device(config.device)),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
-        "notes": [*data.get("notes", []), *notes, *_about(config, encoders)],
     }
 
 

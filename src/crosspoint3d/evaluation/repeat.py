@@ -12,6 +12,9 @@ from crosspoint3d.evaluation.result import Result
 from crosspoint3d.evaluation.result_files import read_result
 from crosspoint3d.evaluation.verbs import VERBS, function
 
+TRAININGS = ("segment", "classify")
+"""Results of `crosspoint3d finetune`."""
+
 
 @dataclass(frozen=True)
 class Repetition:
@@ -82,6 +85,11 @@ def _read(file: Path) -> Result:
         raise UsageError(f"{file}: {error.strerror}; give a result.json that `crosspoint3d evaluate` wrote") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(f"{file} is no result of `crosspoint3d evaluate`: {error!r}") from error
+    if result.evaluation in TRAININGS:
+        raise UsageError(
+            f"{file} is of a training: repeat it by `crosspoint3d finetune {result.evaluation} --config "
+            f"{file.parent / 'config.yaml'} --out OTHER`"
+        )
     if not found:
         raise UsageError(f"{file}: evaluation {result.evaluation!r} is unknown; known are {', '.join(VERBS)}")
     return result

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from crosspoint3d.evaluation.class_tables import class_table, hardest_lines
+from crosspoint3d.evaluation.part_tables import lowest_lines
 from crosspoint3d.evaluation.score_names import by_condition
 
 COUNTS = (
     ("train_shapes", "train shapes"),
+    ("val_shapes", "val shapes"),
     ("test_shapes", "test shapes"),
     ("shapes", "shapes"),
     ("pictures", "pictures"),
@@ -42,17 +44,22 @@ class Result:
 
 
 def format_table(result: Result) -> str:
-    """The result as lines for a terminal: encoder, untrained twin and chance side by side, then the notes."""
+    """The result as lines for a terminal: encoder, untrained twin and chance side by side, then the notes.
+
+    Where untrained twins are no option there is no column for them.
+    """
     protocol, data = result.protocol, result.protocol["data"]
     counts = [f"{data[key]:,} {word}" for key, word in COUNTS if key in data]
     seeds = len(protocol["seeds"])
     head = f"{result.evaluation} · {data['name']} · {', '.join(counts)}"
-    rows: list[tuple[str, ...]] = [("", "encoder", "untrained", "chance")]
+    twins = "untrained" in protocol["config"] or bool(result.untrained)
+    columns = ("encoder", "untrained", "chance") if twins else ("score", "chance")
+    rows: list[tuple[str, ...]] = [("", *columns)]
     for start, names in by_condition(result.scores).items():
         grouped = len(names) > 1
-        rows += [(start, "", "", "")] * grouped
-        rows += [("  " + name.removeprefix(start) if grouped else name, *_cells(name, result)) for name in names]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        rows += [(start, *[""] * len(columns))] * grouped
+        rows += [("  " + name.removeprefix(start) if grouped else name, *_cells(name, result, twins)) for name in names]
+    widths = [max(len(row[column]) for row in rows) for column in range(1 + len(columns))]
     lines = [
         head,
         f"{protocol['mode']} protocol, {seeds} seed{'s' * (seeds > 1)}, {protocol['points']['picked']}",
@@ -66,15 +73,15 @@ def format_table(result: Result) -> str:
         lines.append("  ".join(cells).rstrip())
     if any(score["n"] > 1 for score in result.scores.values()):
         lines += ["", "± is the 95 % confidence interval of the mean"]
-    hardest = hardest_lines(class_table(result.details, seeds))
+    hardest = hardest_lines(class_table(result.details, seeds)) or lowest_lines(result.details, seeds)
     lines += [""] * bool(hardest) + hardest
     return "\n".join(lines + [f"note: {note}" for note in protocol["notes"]])
 
 
-def _cells(name: str, result: Result) -> tuple[str, str, str]:
+def _cells(name: str, result: Result, twins: bool) -> list[str]:
     absent = "not available" if result.protocol["config"].get("untrained", True) else "not asked for"
     twin = _cell(name, result.untrained[name]) if name in result.untrained else absent
-    return _cell(name, result.scores[name]), twin, _chance(name, result.chance)
+    return [_cell(name, result.scores[name]), *[twin] * twins, _chance(name, result.chance)]
 
 
 def _cell(name: str, score: dict[str, Any]) -> str:

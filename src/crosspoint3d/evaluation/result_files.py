@@ -6,18 +6,18 @@ from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 
-from crosspoint3d.config import EvaluateConfig
+from crosspoint3d.config import EvaluateConfig, SegmentationConfig
 from crosspoint3d.config_file import to_dict
 from crosspoint3d.evaluation.class_tables import class_table, write_class_tables
 from crosspoint3d.evaluation.result import Result
 from crosspoint3d.runtime import atomic
 
 RESULT = "result.json"
-DECIDES_NOTHING = ("encoder", "out", "device", "batch_size", "cache")
+DECIDES_NOTHING = ("encoder", "model", "out", "device", "batch_size", "cache")
 """Options of which one more result in the same run folder makes no other number."""
 
 
-def result_folder(config: EvaluateConfig, verb: str) -> Path | None:
+def result_folder(config: EvaluateConfig | SegmentationConfig, verb: str) -> Path | None:
     """Where the result goes: `--out`, or RUN/evaluation/VERB for a run folder, else nowhere.
 
     Nothing is lost: where RUN/evaluation/VERB holds the result of other options (another protocol, other data, ...),
@@ -25,14 +25,14 @@ def result_folder(config: EvaluateConfig, verb: str) -> Path | None:
     """
     if config.out is not None:
         return config.out
-    run = Path(config.encoder)
+    run = Path(config.model if isinstance(config, SegmentationConfig) else config.encoder)
     if not ((run / "encoder").is_dir() and (run / "config.yaml").is_file()):
         return None
     names = (f"{verb}-{number}" if number > 1 else verb for number in count(1))
     return next(folder for name in names if _same_options(folder := run / "evaluation" / name, config))
 
 
-def _same_options(folder: Path, config: EvaluateConfig) -> bool:
+def _same_options(folder: Path, config: EvaluateConfig | SegmentationConfig) -> bool:
     """Whether a folder has no result, a broken one, one of these options, or one that `pretrain` or --out put there."""
     try:
         recorded = read_result(folder / RESULT).protocol["config"]
@@ -44,7 +44,7 @@ def _same_options(folder: Path, config: EvaluateConfig) -> bool:
     return all(recorded[name] == now[name] for name in now if name in recorded and name not in DECIDES_NOTHING)
 
 
-def write_result(config: EvaluateConfig, verb: str, result: Result) -> Path | None:
+def write_result(config: EvaluateConfig | SegmentationConfig, verb: str, result: Result) -> Path | None:
     """Write `result.json`, whole or not at all, and beside it the categories as CSV files where it has any.
 
     Returns:

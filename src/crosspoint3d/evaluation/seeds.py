@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -148,12 +149,21 @@ def check(config: EvaluateConfig) -> None:
         UsageError: seeds, batch size, k or the share of the shapes is out of range, or `out` cannot be written to.
     """
     require_at_least(config, {"seeds": 1, "batch_size": 1, "k": 1, "points": 0})
-    if config.out is not None:
-        there = next(path for path in (config.out, *config.out.absolute().parents) if path.exists())
-        if not there.is_dir() or not os.access(there, os.W_OK):
-            raise UsageError(f"--out {config.out}: {there} is no folder that can be written to; name another")
+    check_out(config.out)
     if not 0 < config.limit <= 1:
         raise UsageError(f"--limit {config.limit}: a share of the shapes, above 0 and up to 1")
+
+
+def check_out(out: Path | None) -> None:
+    """Refuse a folder that cannot be written to, before anything is computed.
+
+    Raises:
+        UsageError: names the nearest path that is there.
+    """
+    if out is not None:
+        there = next(path for path in (out, *out.absolute().parents) if path.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            raise UsageError(f"--out {out}: {there} is no folder that can be written to; name another")
 
 
 def with_points(config: Evaluation, available: int) -> Evaluation:

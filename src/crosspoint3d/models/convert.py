@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from crosspoint3d.config import ConvertConfig, UsageError
+from crosspoint3d.models.folder import CARD, CONFIG, WEIGHTS
 from crosspoint3d.models.load import settle_k
 from crosspoint3d.models.published import load_published
-from crosspoint3d.models.tower import CARD, CONFIG, WEIGHTS, save_tower
+from crosspoint3d.models.tower import save_tower
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from crosspoint3d.config import PretrainConfig
 from crosspoint3d.models.dgcnn import DGCNN
 from crosspoint3d.models.dgcnn_partseg import DGCNNPartSeg
+from crosspoint3d.models.encoders import PointEncoder
 from crosspoint3d.models.heads import ProjectionHead
 from crosspoint3d.models.image import image_encoder
 from crosspoint3d.models.pointnet import PointNet
+from crosspoint3d.models.pointnet_partseg import PointNetPartSeg
 from crosspoint3d.models.tower import Tower, seeded_weights
 
 
@@ -61,11 +63,13 @@ def build_crosspoint(config: PretrainConfig) -> CrossPoint:
         ValueError: a width or k is below 1.
     """
     with seeded_weights(config.seed):
-        encoder: DGCNN | DGCNNPartSeg | PointNet
+        encoder: PointEncoder
         if config.encoder == "dgcnn":
             encoder = DGCNN(config.k, config.emb_dims, config.width)
         elif config.encoder == "dgcnn-partseg":
             encoder = DGCNNPartSeg(config.k, config.emb_dims)
+        elif config.encoder == "pointnet-partseg":
+            encoder = PointNetPartSeg(config.emb_dims)
         else:
             encoder = PointNet(config.emb_dims)
         images = image_encoder(config.image_encoder)

@@ -48,6 +48,10 @@ class DGCNNPartSeg(nn.Module):
         k: neighbours of a point, itself included; may be changed later, the weights do not depend on it.
         emb_dims: width of the features.
 
+    Attributes:
+        features: E, width of the features of clouds.
+        point_features: L, width of the features of points.
+
     Raises:
         ValueError: an argument is below 1.
     """
@@ -62,6 +66,7 @@ class DGCNNPartSeg(nn.Module):
         self.conv1 = TwoLayerEdgeConv(3, 64, 64, SLOPE)
         self.conv2 = TwoLayerEdgeConv(64, 64, 64, SLOPE)
         self.conv3 = EdgeConv(64, 64, SLOPE)
+        self.point_features = 192
         self.conv4 = PooledLinear(192, emb_dims, SLOPE)
 
     def config(self) -> dict[str, Any]:
@@ -77,14 +82,22 @@ class DGCNNPartSeg(nn.Module):
         Raises:
             ValueError: a cloud has fewer than k points, or, in training mode, there is a single cloud.
         """
+        wide = self._layers(points)
+        return wide, self.conv4(wide)
+
+    def forward(self, points: Float[Tensor, "B N 3"], per_point: bool = False) -> Float[Tensor, "B ..."]:
+        """Features (B, emb_dims), the maximum over points, or with `per_point` those of points (B, N, 192).
+
+        Arguments and errors as of `local`.
+        """
+        wide = self._layers(points)
+        features: Tensor = wide if per_point else self.conv4(wide)
+        return features
+
+    def _layers(self, points: Tensor) -> Tensor:
         x = self.transform(points, self.k)
         layers = []
         for conv in (self.conv1, self.conv2, self.conv3):
             x = conv(x, knn(x, self.k))
             layers.append(x)
-        wide = torch.cat(layers, dim=2)
-        return wide, self.conv4(wide)
-
-    def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B E"]:
-        """Features (B, emb_dims), the maximum over points; arguments and errors as of `local`."""
-        return self.local(points)[1]
+        return torch.cat(layers, dim=2)

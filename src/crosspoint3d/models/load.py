@@ -8,18 +8,23 @@ from pathlib import Path
 
 from crosspoint3d.config import UsageError
 from crosspoint3d.models.callable_encoder import SPEC, CallableEncoder
+from crosspoint3d.models.classifier import Classifier
+from crosspoint3d.models.encoders import KINDS
+from crosspoint3d.models.folder import CONFIG
 from crosspoint3d.models.onnx_encoder import OnnxEncoder
 from crosspoint3d.models.published import SUFFIXES, load_published
-from crosspoint3d.models.tower import CONFIG, KINDS, Tower, build_from, build_tower, load_tower
+from crosspoint3d.models.segmenter import Segmenter
+from crosspoint3d.models.tower import Tower, build_from, build_tower, load_tower
 
 RANDOM_HEADS = {
     "dgcnn": {"in_dims": 2048, "hidden_dims": 1024, "out_dims": 256, "bias": True},
     "pointnet": {"in_dims": 1024, "hidden_dims": 512, "out_dims": 256, "bias": True},
     "dgcnn-partseg": {"in_dims": 1024, "hidden_dims": 1024, "out_dims": 256, "bias": True},
+    "pointnet-partseg": {"in_dims": 2048, "hidden_dims": 1024, "out_dims": 256, "bias": True},
 }
 FORMS = (
     "a run folder, an encoder folder, published weights (.pth, .pt, .ckpt, .t7, .safetensors), onnx:FILE, "
-    "module:function, random:dgcnn, random:pointnet or random:dgcnn-partseg"
+    "module:function, random:dgcnn, random:pointnet, random:dgcnn-partseg or random:pointnet-partseg"
 )
 
 
@@ -30,7 +35,8 @@ def _random(spec: str, seed: int) -> Tower:
     return build_tower({"kind": kind, "encoder": {}, "head": RANDOM_HEADS[kind]}, seed).eval()
 
 
-def _is_published(spec: str | Path) -> bool:
+def is_published(spec: str | Path) -> bool:
+    """Whether a spec names a file of weights rather than a folder."""
     path = Path(spec)
     return path.is_file() or (path.suffix in SUFFIXES and not path.is_dir())
 
@@ -67,7 +73,7 @@ def _check(tower: Tower, path: str | Path, image: bool) -> Tower:
 
 def _own(spec: str | Path, inner: str) -> Tower:
     """The tower in published weights or in a folder: a network of this package."""
-    if _is_published(spec):
+    if is_published(spec):
         return _check(load_published(Path(spec)), spec, image=inner == "image_encoder")
     folder = _folder(spec, inner)
     return _check(load_tower(folder), folder, image=inner == "image_encoder")
@@ -79,7 +85,7 @@ def load_encoder(spec: str | Path, k: int | None = None, seed: int = 0) -> Tower
     Args:
         spec: a run folder, an encoder folder, a file of published weights (CrossPoint, STRL, DGCNN; see
             `load_published`), `onnx:FILE`, `module:function` (any Python callable; imports the module),
-            `random:dgcnn`, `random:pointnet` or `random:dgcnn-partseg`.
+            `random:dgcnn`, `random:pointnet`, `random:dgcnn-partseg` or `random:pointnet-partseg`.
         k: neighbours in DGCNN's graphs instead of the recorded number. Published weights record none: without `k` the
             number that the network is known for is taken, with a warning.
         seed: of the weights of a random encoder.
@@ -100,8 +106,8 @@ def load_encoder(spec: str | Path, k: int | None = None, seed: int = 0) -> Tower
     return tower
 
 
-def settle_k(tower: Tower, k: int | None) -> None:
-    """Set the neighbours of a tower's graphs, or warn that nobody said how many published weights were trained with.
+def settle_k(tower: Tower | Segmenter | Classifier, k: int | None) -> None:
+    """Set the neighbours of a network's graphs, or warn that nobody said how many published weights were trained with.
 
     Raises:
         UsageError: the encoder has no graphs, or `k` is below 1.
@@ -168,7 +174,7 @@ def untrained_image(spec: str | Path, seed: int) -> Tower:
 
 
 def _twin(spec: str | Path, inner: str, seed: int) -> Tower:
-    if _is_published(spec):
+    if is_published(spec):
         return build_tower(_own(spec, inner).config(), seed).eval()
     folder = _folder(spec, inner)
     return _check(build_from(folder, seed), folder, image=inner == "image_encoder").eval()

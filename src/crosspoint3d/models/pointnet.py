@@ -1,6 +1,6 @@
 """PointNet, the encoder that looks at every point alone.
 
-Axis letters: B clouds, N points.
+Axis letters: B clouds, N points, D width of the features of clouds, L of those of points.
 """
 
 from typing import Any
@@ -40,26 +40,46 @@ class PointNet(nn.Module):
         emb_dims: width of the result.
         t_nets: align the input (3 x 3) and the features after two layers (64 x 64) as in the paper
             (CrossPoint has none).
+
+    Attributes:
+        features: D, width of the features of clouds.
+        point_features: L, width of the features of points.
     """
 
     def __init__(self, emb_dims: int = 1024, t_nets: bool = False) -> None:
         super().__init__()
         self.features = emb_dims
+        self.point_features = 64 + 64 + 64 + 128
         self.input_t_net = TNet(3) if t_nets else None
         self.feature_t_net = TNet(64) if t_nets else None
-        self.local = nn.Sequential(PointwiseLinear(3, 64), PointwiseLinear(64, 64))
+        self.narrow = nn.Sequential(PointwiseLinear(3, 64), PointwiseLinear(64, 64))
         self.wide = nn.Sequential(PointwiseLinear(64, 64), PointwiseLinear(64, 128), PooledLinear(128, emb_dims))
 
     def config(self) -> dict[str, Any]:
         """Constructor arguments that build the same network."""
         return {"emb_dims": self.features, "t_nets": self.input_t_net is not None}
 
-    def forward(self, points: Float[Tensor, "B N 3"]) -> Float[Tensor, "B D"]:
-        """Features (B, emb_dims) of clouds that are centred, of radius 1 and y up."""
-        if self.input_t_net is not None:
-            points = self.input_t_net(points)
-        x = self.local(points)
-        if self.feature_t_net is not None:
-            x = self.feature_t_net(x)
-        features: Tensor = self.wide(x)
+    def forward(self, points: Float[Tensor, "B N 3"], per_point: bool = False) -> Float[Tensor, "B ..."]:
+        """Features (B, emb_dims) of clouds that are centred, of radius 1 and y up.
+
+        Args:
+            points: clouds.
+            per_point: return the features (B, N, L) of points instead: the four narrow layers' results side by side.
+        """
+        layers = self._layers(points)
+        features: Tensor = torch.cat(layers, dim=2) if per_point else self.wide[-1](layers[-1])
         return features
+
+    def local(self, points: Float[Tensor, "B N 3"]) -> tuple[Float[Tensor, "B N L"], Float[Tensor, "B D"]]:
+        """The features of points and of clouds, both that `forward` gives."""
+        layers = self._layers(points)
+        return torch.cat(layers, dim=2), self.wide[-1](layers[-1])
+
+    def _layers(self, points: Tensor) -> list[Tensor]:
+        x = points if self.input_t_net is None else self.input_t_net(points)
+        first = self.narrow[0](x)
+        second = self.narrow[1](first)
+        if self.feature_t_net is not None:
+            second = self.feature_t_net(second)
+        third = self.wide[0](second)
+        return [first, second, third, self.wide[1](third)]

@@ -4,7 +4,7 @@ CrossPoint (arXiv 2203.00680), STRL (arXiv 2109.00179) and the PyTorch DGCNN tha
 BatchNorm appears there twice, by a name of its own (`bn1`) and inside the layer (`conv1.1`): twins, the same tensors.
 """
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 import torch
@@ -23,8 +23,8 @@ class Layout:
         what: its name in messages.
         kind: of the encoder, as in config.json.
         keys: published key -> key of our encoder.
-        twins: second name of a tensor -> its first name, which is in `keys` or in `unused`.
-        unused: keys of layers that the encoder does not have (classifiers, part labels).
+        labels: published key -> key of our head for labels (`PartHead`, `ClassHead`), which an encoder does not need.
+        twins: second name of a tensor -> its first name, which is in `keys` or in `labels`.
         width_key: the weight whose first axis is the encoder's `emb_dims`; None where the width is fixed.
         k: neighbours in the graphs of the published network; None where there are none.
     """
@@ -32,21 +32,32 @@ class Layout:
     what: str
     kind: str
     keys: Mapping[str, str]
+    labels: Mapping[str, str]
     twins: Mapping[str, str]
-    unused: frozenset[str]
     width_key: str | None
     k: int | None
 
     def known(self, names: Set[str]) -> frozenset[str]:
         """Which of these keys such a file may hold."""
-        known = self.unused | self.keys.keys() | self.twins.keys() | head_keys(names).keys()
+        known = self.labels.keys() | self.keys.keys() | self.twins.keys() | head_keys(names).keys()
         return frozenset(names & known)
 
-    def required(self, names: Set[str]) -> frozenset[str]:
-        """The keys that a file with these keys must hold: of twins both, or one side throughout."""
-        first = {name for name in self.twins.values() if name in self.keys}
-        second = {name for name, other in self.twins.items() if other in self.keys}
-        required = {*self.keys, *head_keys(names)}
+    def wanted(self, names: Set[str], labels: bool) -> dict[str, str]:
+        """Published key -> key of our network: the encoder and its head, for labels or for projections."""
+        head = self.labels if labels else head_keys(names)
+        keys = {name: f"encoder.{ours}" for name, ours in self.keys.items()}
+        return keys | {name: f"head.{ours}" for name, ours in head.items()}
+
+    def required(self, names: Set[str], labels: bool = False) -> frozenset[str]:
+        """The keys that a file with these keys must hold: of twins both, or one side throughout.
+
+        Args:
+            names: the file's keys.
+            labels: the head for labels is wanted, not that for projections.
+        """
+        required = set(self.wanted(names, labels))
+        first = {name for name in self.twins.values() if name in required}
+        second = {name for name, other in self.twins.items() if other in required}
         if second & names:
             required |= second
             if not first & names:
@@ -85,10 +96,6 @@ def _twins(modules: Mapping[str, str]) -> dict[str, str]:
     return _renamed({}, modules)
 
 
-def _keys(parameters: Iterable[str], norms: Iterable[str]) -> frozenset[str]:
-    return frozenset([*parameters, *(f"{module}.{name}" for module in norms for name in NORM)])
-
-
 def _classification() -> Layout:
     return Layout(
         what="DGCNN classification trunk",
@@ -97,8 +104,12 @@ def _classification() -> Layout:
             {f"conv{i}.0": f"conv{i}" for i in range(1, 5)} | {"conv5.0": "conv5.linear"},
             {f"conv{i}.1": f"conv{i}.norm" for i in range(1, 6)},
         ),
+        labels=_renamed(
+            {"linear1": "hidden.0.linear", "linear2": "hidden.1.linear", "linear3": "last"},
+            {"bn6": "hidden.0.norm", "bn7": "hidden.1.norm"},
+        )
+        | {"linear2.bias": "hidden.1.linear.bias", "linear3.bias": "last.bias"},
         twins=_twins({f"bn{i}": f"conv{i}.1" for i in range(1, 6)}),
-        unused=_keys([f"linear{i}.{name}" for i in (1, 2, 3) for name in ("weight", "bias")], ["bn6", "bn7"]),
         width_key="conv5.0.weight",
         k=20,
     )
@@ -133,15 +144,18 @@ def _part_segmentation() -> Layout:
         "conv5.1": "conv3.norm",
         "conv6.1": "conv4.norm",
     }
-    labels = range(7, 11)
+    labels = _renamed(
+        {"conv7.0": "category.linear", "conv8.0": "first", "conv9.0": "hidden.0.linear", "conv10.0": "hidden.1.linear"},
+        {"conv7.1": "category.norm", "conv8.1": "norm", "conv9.1": "hidden.0.norm", "conv10.1": "hidden.1.norm"},
+    ) | {"conv11.weight": "last.weight"}
     twins = {f"bn{i}": f"conv{i}.1" for i in range(1, 11)}
     twins |= {f"transform_net.bn{i}": f"transform_net.conv{i}.1" for i in (1, 2)}
     return Layout(
         what="DGCNN part segmentation network",
         kind="dgcnn-partseg",
         keys=_renamed(weights, norms) | {"transform_net.transform.bias": "transform.matrix.bias"},
+        labels=labels,
         twins=_twins(twins),
-        unused=_keys([*(f"conv{i}.0.weight" for i in labels), "conv11.weight"], [f"conv{i}.1" for i in labels]),
         width_key="conv6.0.weight",
         k=40,
     )
@@ -154,8 +168,8 @@ def _image() -> Layout:
         what="CrossPoint image branch (ResNet-50)",
         kind="image",
         keys={f"resnet.{name}": name for name in names},
+        labels={},
         twins={},
-        unused=frozenset(),
         width_key=None,
         k=None,
     )

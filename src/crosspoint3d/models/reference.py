@@ -1,7 +1,8 @@
 """Plain definitions of whole networks, on the weights of ours: what tests compare with and benchmarks divide by.
 
 Everything runs in the dtype of the weights and with autograd into them; a `double()` copy of a model is the exact
-answer. Axis letters: B clouds, N points, C or O channels, D width of the features, k neighbours.
+answer. Axis letters: B clouds, N points, C or O channels, D width of the features of clouds, L of
+those of points, k neighbours, Q parts.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,14 +15,19 @@ from torch import Tensor, nn
 
 from crosspoint3d.models.dgcnn import DGCNN
 from crosspoint3d.models.dgcnn_partseg import DGCNNPartSeg, SpatialTransformer
+from crosspoint3d.models.encoders import PointEncoder
+from crosspoint3d.models.part_head import PartHead
 from crosspoint3d.models.pointnet import PointNet, TNet
+from crosspoint3d.models.pointnet_partseg import PointNetPartSeg
+from crosspoint3d.models.segmenter import Segmenter
 from crosspoint3d.ops import EdgeConv, reference
 from crosspoint3d.ops.edge_conv2 import TwoLayerEdgeConv
 
-Graphs = Callable[[Tensor, int], Tensor] | Iterable[Tensor]
+Search = Callable[[Tensor, int], Tensor]
+Graphs = Search | Iterable[Tensor]
 
 
-def _search(neighbours: Graphs) -> Callable[[Tensor, int], Tensor]:
+def _search(neighbours: Graphs) -> Search:
     """What finds neighbours: the function given, or one that hands out the graphs given, in order."""
     if callable(neighbours):
         return neighbours
@@ -53,12 +59,15 @@ def edge_conv(
     return reference.edge_conv(points, indices, layers, training=training, slope=conv.slope)
 
 
+def _batch_norm(x: Tensor, norm: nn.BatchNorm1d, training: bool) -> Tensor:
+    """BatchNorm over all rows."""
+    rows = F.batch_norm(x.flatten(0, -2), *_statistics(norm), norm.weight, norm.bias, training, eps=norm.eps)
+    return rows.reshape(x.shape)
+
+
 def pointwise(layer: Any, x: Float[Tensor, "*points C"], training: bool) -> Float[Tensor, "*points O"]:
     """Linear map, BatchNorm over all rows and LeakyReLU: `PointwiseLinear`, and `PooledLinear` before its maximum."""
-    rows = F.linear(x, layer.linear.weight).flatten(0, -2)
-    norm = layer.norm
-    rows = F.batch_norm(rows, *_statistics(norm), norm.weight, norm.bias, training, eps=norm.eps)
-    return F.leaky_relu(rows, layer.slope).reshape(*x.shape[:-1], -1)
+    return F.leaky_relu(_batch_norm(F.linear(x, layer.linear.weight), layer.norm, training), layer.slope)
 
 
 def _through(layers: Iterable[nn.Module], x: Tensor, training: bool) -> Tensor:
@@ -78,41 +87,108 @@ def dgcnn(
         training: BatchNorm by the batch's statistics.
         neighbours: a function like `knn`, or the four graphs (B, N, k) themselves in order of use.
     """
-    search = _search(neighbours)
-    layers = [points]
-    for conv in (model.conv1, model.conv2, model.conv3, model.conv4):
-        layers.append(edge_conv(conv, layers[-1], search(layers[-1], model.k), training))
-    x = pointwise(model.conv5, torch.cat(layers[1:], dim=2), training)
-    return torch.cat([x.max(dim=1).values, x.mean(dim=1)], dim=1)
-
-
-def _align(net: TNet | SpatialTransformer, points: Tensor, local: Tensor, training: bool) -> Tensor:
-    """The points times the matrix that the maximum over features of points leads to."""
-    matrix = net.matrix(_through(net.cloud, local.max(dim=1).values, training))
-    aligned: Tensor = points @ matrix.reshape(len(points), points.shape[2], points.shape[2])
-    return aligned
+    return local(model, points, training, neighbours)[1]
 
 
 def dgcnn_partseg(
     model: DGCNNPartSeg, points: Float[Tensor, "B N 3"], training: bool, neighbours: Graphs = reference.knn
 ) -> Float[Tensor, "B D"]:
     """The features of `DGCNNPartSeg`; arguments as of `dgcnn`, with four graphs, the transformer's first."""
-    search = _search(neighbours)
+    return local(model, points, training, neighbours)[1]
+
+
+def pointnet(model: PointNet | PointNetPartSeg, points: Float[Tensor, "B N 3"], training: bool) -> Float[Tensor, "B D"]:
+    """The features of `PointNet` and `PointNetPartSeg`; arguments as of `dgcnn`."""
+    return local(model, points, training)[1]
+
+
+def local(
+    model: PointEncoder, points: Float[Tensor, "B N 3"], training: bool, neighbours: Graphs = reference.knn
+) -> tuple[Float[Tensor, "B N L"], Float[Tensor, "B D"]]:
+    """The features of points and of clouds that a point encoder gives; arguments as of `dgcnn`."""
+    if isinstance(model, DGCNN):
+        return _dgcnn(model, points, training, _search(neighbours))
+    if isinstance(model, DGCNNPartSeg):
+        return _dgcnn_partseg(model, points, training, _search(neighbours))
+    return _pointnet(model, points, training)
+
+
+def _dgcnn(model: DGCNN, points: Tensor, training: bool, search: Search) -> tuple[Tensor, Tensor]:
+    layers = [points]
+    for conv in (model.conv1, model.conv2, model.conv3, model.conv4):
+        layers.append(edge_conv(conv, layers[-1], search(layers[-1], model.k), training))
+    wide = torch.cat(layers[1:], dim=2)
+    x = pointwise(model.conv5, wide, training)
+    return wide, torch.cat([x.max(dim=1).values, x.mean(dim=1)], dim=1)
+
+
+def _align(net: TNet | SpatialTransformer, points: Tensor, wide: Tensor, training: bool) -> Tensor:
+    """The points times the matrix that the maximum over features of points leads to."""
+    matrix = net.matrix(_through(net.cloud, wide.max(dim=1).values, training))
+    aligned: Tensor = points @ matrix.reshape(len(points), points.shape[2], points.shape[2])
+    return aligned
+
+
+def _dgcnn_partseg(model: DGCNNPartSeg, points: Tensor, training: bool, search: Search) -> tuple[Tensor, Tensor]:
     net = model.transform
-    local = edge_conv(net.edges, points, search(points, model.k), training)
-    x = _align(net, points, pointwise(net.points, local, training), training)
+    wide = edge_conv(net.edges, points, search(points, model.k), training)
+    x = _align(net, points, pointwise(net.points, wide, training), training)
     layers = []
     for conv in (model.conv1, model.conv2, model.conv3):
         x = edge_conv(conv, x, search(x, model.k), training)
         layers.append(x)
-    return pointwise(model.conv4, torch.cat(layers, dim=2), training).max(dim=1).values
+    wide = torch.cat(layers, dim=2)
+    return wide, pointwise(model.conv4, wide, training).max(dim=1).values
 
 
-def pointnet(model: PointNet, points: Float[Tensor, "B N 3"], training: bool) -> Float[Tensor, "B D"]:
-    """The features of `PointNet`; arguments as of `dgcnn`."""
+def _pointnet(model: PointNet | PointNetPartSeg, points: Tensor, training: bool) -> tuple[Tensor, Tensor]:
+    """PointNet gives its second layer's result as it is aligned; the other network gives all before it is, and after."""
 
     def aligned(net: TNet | None, x: Tensor) -> Tensor:
         return x if net is None else _align(net, x, _through(net.points, x, training), training)
 
-    x = _through(model.local, aligned(model.input_t_net, points), training)
-    return _through(model.wide, aligned(model.feature_t_net, x), training).max(dim=1).values
+    layers = [aligned(model.input_t_net, points)]
+    for layer in model.narrow:
+        layers.append(pointwise(layer, layers[-1], training))
+    x = aligned(model.feature_t_net, layers[-1])
+    layers = [*(layers[1:-1] if isinstance(model, PointNet) else layers[1:]), x]
+    *shared, last = model.wide
+    for layer in shared:
+        layers.append(pointwise(layer, layers[-1], training))
+    return torch.cat(layers, dim=2), pointwise(last, layers[-1], training).max(dim=1).values
+
+
+def part_head(
+    head: PartHead,
+    per_point: Float[Tensor, "B N L"],
+    cloud: Float[Tensor, "B D"],
+    category: Int64[Tensor, " B"],
+    training: bool,
+) -> Float[Tensor, "B N Q"]:
+    """The logits of `PartHead`: all its input side by side at every point; dropout by torch's own generator."""
+    one_hot = F.one_hot(category, head.categories).to(cloud)
+    if head.category is not None:
+        one_hot = pointwise(head.category, one_hot, training)
+    if head.point_norm is not None and head.cloud_norm is not None:
+        per_point = _batch_norm(per_point, head.point_norm, training)
+        cloud = _batch_norm(cloud, head.cloud_norm, training)
+    repeated = torch.cat([cloud, one_hot], dim=1)[:, None].expand(-1, per_point.shape[1], -1)
+    x = F.linear(torch.cat([repeated, per_point], dim=2), head.first.weight, head.first.bias)
+    if head.norm is None or head.last is None:
+        return x
+    x = F.dropout(F.leaky_relu(_batch_norm(x, head.norm, training), head.slope), head.dropout, training)
+    for number, layer in enumerate(head.hidden):
+        x = F.dropout(pointwise(layer, x, training), head.dropout, training and number == 0)
+    logits: Tensor = head.last(x)
+    return logits
+
+
+def segmenter(
+    model: Segmenter,
+    points: Float[Tensor, "B N 3"],
+    category: Int64[Tensor, " B"],
+    training: bool,
+    neighbours: Graphs = reference.knn,
+) -> Float[Tensor, "B N Q"]:
+    """The logits of `Segmenter`; arguments as of `dgcnn` and `part_head`."""
+    return part_head(model.head, *local(model.encoder, points, training, neighbours), category, training)

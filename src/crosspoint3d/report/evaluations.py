@@ -74,7 +74,7 @@ def evaluations(run: RunRecord, tables: Sequence[ShapeTable]) -> list[Evaluation
             parts.append(Evaluation(few_shot_table(found)))
         else:
             for folder in sorted(found, key=lambda folder: (folder != kind, folder)):
-                part = _evaluation(f"chart-{len(parts)}", folder, found[folder], open_classes=not opened)
+                part = evaluation_of(f"chart-{len(parts)}", folder, found[folder], open_classes=not opened)
                 opened = opened or part.opened
                 parts.append(part)
     return parts
@@ -91,7 +91,8 @@ def _command(verb: str, run: RunRecord, tables: Sequence[ShapeTable]) -> str:
     return f"crosspoint3d evaluate {verb} --encoder {shlex.join([str(run.path)])} --data {data}"
 
 
-def _evaluation(name: str, folder: str, result: Result, *, open_classes: bool) -> Evaluation:
+def evaluation_of(name: str, folder: str, result: Result, *, open_classes: bool) -> Evaluation:
+    """One result with its plots, whose ids begin with `name`."""
     seeds = result.protocol.get("seeds", [])
     classes = class_table(result.details, len(seeds))
     drawn = _curve_charts(name, result)
@@ -138,21 +139,32 @@ def _line(scores: dict[str, dict[str, Any]], names: Sequence[str]) -> Line:
     )
 
 
-def _class_charts(name: str, table: ClassTable) -> list[Chart]:
+def confusion_chart(name: str, table: ClassTable) -> Chart:
+    """What is taken for what; of many categories those with most mistakes."""
     names = [row.name for row in table.categories]
-    trained, untrained = [row.trained for row in table.categories], [row.untrained for row in table.categories]
     order = similar_order(table.counts, MOST_CATEGORIES)
-    cell, margin = cell_size(len(order)), 40 + 6 * max(len(shortened(names[row])) for row in order)
-    side = round(cell * len(order)) + margin
-    dots = categories_figure(names, trained, untrained, [row.shapes for row in table.categories])
-    hardest, words = "Accuracy of each category, hardest first", READING
+    words = READING
     if len(names) > MOST_CATEGORIES:
-        hardest = f"Accuracy of the {MOST_CATEGORIES} hardest of {len(names)} categories"
         words = f"The {MOST_CATEGORIES} categories with most mistakes, of {len(names)}. {words}"
     if table.seeds > 1:
         words += f" Counts are over {table.seeds} seeds together."
-    matrix = confusion_figure(table.counts, names, order)
-    return [
-        Chart(f"{name}-categories", hardest, dots, 240 + margin // 2, width=side),
-        Chart(f"{name}-confusion", "What is taken for what", matrix, side, words, width=side, square=True),
-    ]
+    side = round(cell_size(len(order)) * len(order)) + _margin(names, order)
+    figure = confusion_figure(table.counts, names, order)
+    return Chart(f"{name}-confusion", "What is taken for what", figure, side, words, width=side, square=True)
+
+
+def _class_charts(name: str, table: ClassTable) -> list[Chart]:
+    names = [row.name for row in table.categories]
+    trained, untrained = [row.trained for row in table.categories], [row.untrained for row in table.categories]
+    dots = categories_figure(names, trained, untrained, [row.shapes for row in table.categories])
+    hardest = "Accuracy of each category, hardest first"
+    if len(names) > MOST_CATEGORIES:
+        hardest = f"Accuracy of the {MOST_CATEGORIES} hardest of {len(names)} categories"
+    matrix = confusion_chart(name, table)
+    height = 240 + _margin(names, similar_order(table.counts, MOST_CATEGORIES)) // 2
+    return [Chart(f"{name}-categories", hardest, dots, height, width=matrix.width), matrix]
+
+
+def _margin(names: Sequence[str], order: Sequence[int]) -> int:
+    """Pixels that the names beside and below a matrix take."""
+    return 40 + 6 * max(len(shortened(names[row])) for row in order)

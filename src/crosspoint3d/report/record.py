@@ -82,14 +82,23 @@ def _score_card(run: RunRecord, kind: str) -> Card:
 
 def subtitle(run: RunRecord) -> str:
     """Encoder, image encoder and data in one line."""
-    encoder, kind = run.encoder.get("encoder", {}), str(run.encoder.get("kind", "encoder"))
-    names = {"dgcnn": "DGCNN", "dgcnn-partseg": "DGCNN (part segmentation trunk)", "pointnet": "PointNet"}
-    arguments = ", ".join(f"{name} {_plain(value)}" for name, value in encoder.items())
-    words = [f"{names.get(kind, kind)} ({arguments})" if arguments else names.get(kind, kind)]
+    words = [network_name(str(run.encoder.get("kind", "encoder")), run.encoder.get("encoder", {}))]
     if run.image_encoder:
         words.append(f"pictures by {run.image_encoder.get('encoder', {}).get('name', 'an image encoder')}")
     words.append("trained without labels on " + (", ".join(table_paths(run)) or "unrecorded data"))
     return " · ".join(words)
+
+
+def network_name(kind: str, arguments: dict[str, Any]) -> str:
+    """An architecture with its arguments, such as DGCNN (k 20, emb_dims 1024)."""
+    names = {
+        "dgcnn": "DGCNN",
+        "dgcnn-partseg": "DGCNN (part segmentation trunk)",
+        "pointnet": "PointNet",
+        "pointnet-partseg": "PointNet (part segmentation trunk)",
+    }
+    words = ", ".join(f"{name} {_plain(value)}" for name, value in arguments.items() if name != "kind")
+    return f"{names.get(kind, kind)} ({words})" if words else names.get(kind, kind)
 
 
 def table_paths(run: RunRecord) -> list[str]:
@@ -98,19 +107,17 @@ def table_paths(run: RunRecord) -> list[str]:
     return [str(path) for path in (data if isinstance(data, list) else [data])]
 
 
-def config_entries(run: RunRecord) -> list[Entry]:
-    """Every value of config.yaml; marked where it differs from pretrain's default."""
-    usual = {f.name: f.default for f in dataclasses.fields(PretrainConfig) if f.default is not dataclasses.MISSING}
+def config_entries(values: dict[str, Any], kind: type = PretrainConfig) -> list[Entry]:
+    """Every value of a config.yaml; marked where it differs from the default of that kind of config."""
+    usual = {f.name: f.default for f in dataclasses.fields(kind) if f.default is not dataclasses.MISSING}
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in usual.items()}
-    return [
-        Entry(name, _plain(value), marked=name in plain and plain[name] != value) for name, value in run.config.items()
-    ]
+    return [Entry(name, _plain(value), marked=name in plain and plain[name] != value) for name, value in values.items()]
 
 
-def environment_entries(run: RunRecord) -> list[Entry]:
+def environment_entries(summary: dict[str, Any]) -> list[Entry]:
     """Versions and machine of the training, as recorded at its end."""
     flat: list[Entry] = []
-    for name, value in run.summary.get("environment", {}).items():
+    for name, value in summary.get("environment", {}).items():
         if isinstance(value, dict):
             flat += [Entry(inner, _plain(version)) for inner, version in value.items()]
         else:

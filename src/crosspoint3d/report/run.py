@@ -50,7 +50,7 @@ def read_run(path: Path) -> RunRecord:
     if not path.is_dir():
         raise UsageError(f"run folder {path}: no such folder; `crosspoint3d pretrain --data TABLE --out RUN` makes one")
     if not (path / "encoder").is_dir():
-        remedy = "give a folder that `crosspoint3d pretrain` wrote"
+        remedy = "give a folder that `crosspoint3d pretrain` or `finetune` wrote"
         if (path / "checkpoint").is_dir():
             remedy = f"the run is not finished: go on with `crosspoint3d pretrain --out {path} --resume`"
         raise UsageError(f"run folder {path}: there is no encoder/ in it; {remedy}")
@@ -58,18 +58,18 @@ def read_run(path: Path) -> RunRecord:
     image = path / "image_encoder" / "config.json"
     return RunRecord(
         path=path,
-        config=_mapping(path / CONFIG, problems),
-        metrics=_metrics(path, problems),
-        summary=_mapping(path / SUMMARY, problems),
-        results=_results(path, problems),
-        encoder=_mapping(path / "encoder" / "config.json", problems),
-        image_encoder=_mapping(image, problems) if image.is_file() else None,
+        config=read_mapping(path / CONFIG, problems),
+        metrics=read_metrics(path, problems),
+        summary=read_mapping(path / SUMMARY, problems),
+        results=read_results(path, problems),
+        encoder=read_mapping(path / "encoder" / "config.json", problems),
+        image_encoder=read_mapping(image, problems) if image.is_file() else None,
         problems=tuple(problems),
     )
 
 
-def _mapping(path: Path, problems: list[str]) -> dict[str, Any]:
-    """A YAML or JSON file (YAML reads both) that should hold a mapping."""
+def read_mapping(path: Path, problems: list[str]) -> dict[str, Any]:
+    """A YAML or JSON file that should hold a mapping; empty, with a sentence in `problems`, where it does not."""
     try:
         text = path.read_text(encoding="utf-8")
         values = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
@@ -83,24 +83,34 @@ def _mapping(path: Path, problems: list[str]) -> dict[str, Any]:
     return {}
 
 
-def _metrics(path: Path, problems: list[str]) -> list[dict[str, Any]]:
+def read_metrics(folder: Path, problems: list[str]) -> list[dict[str, Any]]:
+    """The lines of the metrics.jsonl in a folder; none, with a sentence in `problems`, where it cannot be read."""
     try:
-        return metrics.read(path)
+        return metrics.read(folder)
     except (OSError, ValueError) as error:
-        problems.append(f"{metrics.FILE}: cannot be read: {error}")
+        problems.append(f"{_short(folder / metrics.FILE)}: cannot be read: {error}")
         return []
 
 
-def _results(path: Path, problems: list[str]) -> dict[str, Result]:
+def read_results(run: Path, problems: list[str]) -> dict[str, Result]:
+    """The evaluations of a run by their folder's name, sorted; those that cannot be read become `problems`."""
     found = {}
-    for file in sorted(path.glob("evaluation/*/result.json")):
-        try:
-            result = read_result(file)
-            _check(result)
+    for file in sorted(run.glob("evaluation/*/result.json")):
+        result = read_one_result(file, f"evaluation/{file.parent.name}/result.json", problems)
+        if result:
             found[file.parent.name] = result
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            problems.append(f"evaluation/{file.parent.name}/result.json: cannot be read: {error}")
     return found
+
+
+def read_one_result(file: Path, name: str, problems: list[str]) -> Result | None:
+    """A result that a page can show; None, with a sentence in `problems` that begins with `name`, where it is none."""
+    try:
+        result = read_result(file)
+        _check(result)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        problems.append(f"{name}: cannot be read: {error}")
+        return None
+    return result
 
 
 def _check(result: Result) -> None:

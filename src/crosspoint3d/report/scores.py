@@ -20,6 +20,8 @@ KINDS = {
     "robustness": "Damaged and turned clouds",
 }
 """Evaluations in the order of the page, with their titles."""
+OTHERS = {"segment": "Part segmentation", "classify": "Classification", "segmentation": "Part segmentation"}
+"""Titles of results of fine-tuning, and of what only fine-tuned networks can be measured by."""
 MAIN = ("linear", "few-shot", "retrieval")
 """Those that a page should not be without."""
 FOLD = 16
@@ -115,7 +117,7 @@ def _notes(result: Result) -> list[str]:
 
 
 def _title(result: Result) -> str:
-    title = KINDS.get(result.evaluation, result.evaluation)
+    title = (KINDS | OTHERS).get(result.evaluation, result.evaluation)
     title += " (paper protocol)" * (result.protocol.get("mode") == "paper")
     return f"{title}, {_setting(result)}" if _ways(result) != (0, 0) else title
 

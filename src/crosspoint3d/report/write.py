@@ -1,32 +1,12 @@
-"""`report`: read a run, compute features once, and write one HTML page that asks the network for nothing."""
+"""`report`: one HTML page about a run, of pre-training or of fine-tuning, that asks the network for nothing."""
 
-import json
-import shlex
 from dataclasses import dataclass
-from importlib import resources
-from typing import Any
 
-import jinja2
-import numpy as np
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
-
-from crosspoint3d import __version__, models
 from crosspoint3d.config import ReportConfig, UsageError
-from crosspoint3d.data.table import ShapeTable
-from crosspoint3d.evaluation.features import compute_features, compute_image_features, project, subsample
-from crosspoint3d.plots import learning_rate_figure, losses_figure
-from crosspoint3d.report import record
-from crosspoint3d.report.evaluations import Evaluation, evaluations, further_evaluations
-from crosspoint3d.report.examples import Example, draw_examples
-from crosspoint3d.report.run import RunRecord, read_run
-from crosspoint3d.report.sections import MapSection, Missing, SearchSection, map_section, search_section
-from crosspoint3d.report.shapes import ShownShapes, draw_shapes, held_out, open_tables
-from crosspoint3d.runtime import atomic, pick_device
-
-EXAMPLES = 5
-BATCH = 32
-DEFAULT_POINTS = 1024
+from crosspoint3d.report.finetuned_page import finetuned_page
+from crosspoint3d.report.finetuned_run import finetuned_kind
+from crosspoint3d.report.pretrained_page import pretrained_page
+from crosspoint3d.runtime import atomic
 
 
 @dataclass(frozen=True)
@@ -34,7 +14,7 @@ class ReportResult:
     """The page that was written.
 
     Attributes:
-        path: the HTML file. size: its bytes. shapes: shapes on the map and in the searches.
+        path: the HTML file. size: its bytes. shapes: shapes on it.
         missing: what the page could not show, with the command that would fill it.
     """
 
@@ -49,125 +29,19 @@ class ReportResult:
 
 
 def report(config: ReportConfig) -> ReportResult:
-    """Write one self-contained HTML page about a run.
+    """Write one self-contained HTML page about a run of `pretrain` or `finetune`.
 
-    Only the run's encoder is required; a section whose material is missing says which command makes it. The same run,
-    tables and seed give the same bytes on one machine.
+    Of a pre-training only the encoder is required; a section whose material is missing says which command makes it. The
+    same run, tables and seed give the same bytes on one machine.
 
     Raises:
-        UsageError: the run folder or its encoder is missing, or `shapes` is below 1.
+        UsageError: the folder is no run, or `shapes` is below 1.
     """
     if config.shapes < 1:
         raise UsageError(f"--shapes {config.shapes}: must be at least 1")
-    run = read_run(config.run)
-    tables, problems = open_tables(record.table_paths(run))
-    split = held_out(tables)
-    generator = np.random.default_rng([config.seed, 0])
-    shapes = draw_shapes(tables, split, config.shapes, generator) if tables else None
-    mapped, searched = _features_sections(config, run, shapes)
-    scores = evaluations(run, tables)
-    charts = [chart for part in scores if isinstance(part, Evaluation) for chart in [*part.curves, *part.classes]]
-    losses = losses_figure(run.metrics, _whole(run.config.get("batch_size"))) if run.metrics else None
-    page = _render(
-        run=run,
-        name=run.path.resolve().name,
-        subtitle=record.subtitle(run),
-        cards=record.cards(run),
-        scores=scores,
-        further=further_evaluations(run, tables),
-        charts={chart.id: chart.figure for chart in charts},
-        map=mapped,
-        search=searched,
-        shapes=shapes,
-        losses=losses,
-        lines=[trace for trace in losses.data if trace.showlegend is not False] if losses else [],
-        learning_rate=learning_rate_figure(run.metrics) if run.metrics else None,
-        examples=_examples(config, run, tables),
-        recipe=run.config.get("recipe", "default"),
-        config=record.config_entries(run),
-        data=[(table.path, record.data_entries(table)) for table in tables],
-        environment=record.environment_entries(run),
-        timings=record.timing_entries(run, tables),
-        problems=[*run.problems, *problems],
-        version=__version__,
-        seed=config.seed,
-    )
+    kind = finetuned_kind(config.run)
+    page = finetuned_page(config.run, kind) if kind else pretrained_page(config)
     out = config.out or config.run / "report.html"
     with atomic(out) as path:
-        path.write_text(page, encoding="utf-8")
-    empty = [part for part in (*scores, mapped, searched) if isinstance(part, Missing)]
-    missing = [part.command or part.reason for part in empty] + problems
-    return ReportResult(str(out), out.stat().st_size, len(shapes.ids) if shapes else 0, tuple(dict.fromkeys(missing)))
-
-
-def _features_sections(
-    config: ReportConfig, run: RunRecord, shapes: ShownShapes | None
-) -> tuple[MapSection | Missing, SearchSection | Missing]:
-    if shapes is None:
-        nothing = Missing("no table of this run could be read, or it holds no shape to show")
-        return nothing, nothing
-    device = pick_device(config.device)
-    tower = models.load_encoder(config.run)
-    points = subsample(shapes.points, min(_points(run), shapes.points.shape[1]), config.seed)
-    features = compute_features(tower, points, batch_size=BATCH, device=device)
-    mapped = map_section(shapes, features, config.seed)
-    if run.image_encoder is None:
-        pretrain = f"crosspoint3d pretrain --data {_quoted(record.table_paths(run))} --out NEW_RUN --cross-weight 1"
-        return mapped, Missing("this run has no image encoder (it was trained without pictures)", pretrain)
-    if not shapes.pictured:
-        command = "crosspoint3d prepare SOURCE --out TABLE --views 12"
-        return mapped, Missing("some of the shapes have no picture", command)
-    image_tower = models.load_image_encoder(config.run)
-    first = [views[0] for views in shapes.views]
-    size = _whole(run.config.get("image_size")) or 224
-    pictures = compute_image_features(image_tower, first, image_size=size, batch_size=BATCH, device=device)
-    generator = np.random.default_rng([config.seed, 1])
-    return mapped, search_section(
-        shapes, project(tower, features, device=device), project(image_tower, pictures, device=device), generator
-    )
-
-
-def _points(run: RunRecord) -> int:
-    """Points of a cloud: as in the retrieval evaluation where there is one, else as in training."""
-    for result in run.of_kind("retrieval"):
-        if count := _whole(result.protocol.get("points", {}).get("count")):
-            return count
-    return _whole(run.config.get("points")) or DEFAULT_POINTS
-
-
-def _examples(config: ReportConfig, run: RunRecord, tables: list[ShapeTable]) -> list[Example]:
-    generator = np.random.default_rng([config.seed, 2])
-    shapes = draw_shapes(tables, "train", EXAMPLES, generator, spread_categories=True) if tables else None
-    if shapes is None:
-        return []
-    return draw_examples(
-        shapes,
-        "paper" if run.config.get("recipe") == "paper" else "default",
-        points=_whole(run.config.get("points")) or DEFAULT_POINTS,
-        image_size=_whole(run.config.get("image_size")) or 224,
-        seed=config.seed,
-    )
-
-
-def _render(**context: Any) -> str:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["script_json"] = _script_json
-    environment.tests["missing"] = lambda part: isinstance(part, Missing)
-    source = resources.files("crosspoint3d.report").joinpath("page.html").read_text(encoding="utf-8")
-    return environment.from_string(source).render(plotly_js=Markup(get_plotlyjs()), **context)
-
-
-def _script_json(value: Any) -> Markup:
-    """A figure, figures by name, or plain values as JSON that cannot close the script element it stands in."""
-    text = json.dumps(value, default=lambda figure: json.loads(figure.to_json()), separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
-
-
-def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
-
-
-def _quoted(words: list[str]) -> str:
-    return shlex.join(words) or "TABLE"
+        path.write_text(page.html, encoding="utf-8")
+    return ReportResult(str(out), out.stat().st_size, page.shapes, tuple(dict.fromkeys(page.missing)))

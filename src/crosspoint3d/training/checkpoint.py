@@ -16,13 +16,29 @@ from crosspoint3d.runtime import atomic
 FILE = Path("checkpoint") / "state.pt"
 
 
-def save_checkpoint(run: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, rows: str) -> None:
-    """Write the state; the one before stays whole until the new one is on disk. `rows` names the training rows.
+def save_checkpoint(
+    run: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    rows: str,
+    more: dict[str, Any] | None = None,
+) -> None:
+    """Write the state; the one before stays whole until the new one is on disk.
+
+    Args:
+        run: folder of the run.
+        model: on any device.
+        optimizer: of the model.
+        step: steps done.
+        rows: names the training rows.
+        more: entries to save beside: plain values and tensors.
 
     Raises:
         RunError: it could not be written (a full disk, no permission).
     """
     state = {"step": step, "rows": rows, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    state |= more or {}
     try:
         with atomic(run / FILE) as path:
             torch.save(state, path)
@@ -39,8 +55,8 @@ def checkpoint_step(run: Path) -> int | None:
     return int(_load(run)["step"]) if (run / FILE).exists() else None
 
 
-def load_checkpoint(run: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rows: str) -> int:
-    """Put a run's state into the model and the optimizer; the number of steps done.
+def load_checkpoint(run: Path, model: nn.Module, optimizer: torch.optim.Optimizer, rows: str) -> dict[str, Any]:
+    """Put a run's state into the model and the optimizer; what else was saved: `step` and the further entries.
 
     Raises:
         RunError: the file cannot be read, belongs to another network, or the tables have changed since.
@@ -53,7 +69,7 @@ def load_checkpoint(run: Path, model: nn.Module, optimizer: torch.optim.Optimize
         optimizer.load_state_dict(state["optimizer"])
     except (RuntimeError, ValueError, KeyError) as error:
         raise RunError(f"{run / FILE} does not fit this run's config: {error}") from error
-    return int(state["step"])
+    return {name: value for name, value in state.items() if name not in ("model", "optimizer", "rows")}
 
 
 def _load(run: Path) -> dict[str, Any]:

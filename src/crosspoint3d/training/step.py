@@ -1,8 +1,6 @@
 """One update of CrossPoint: views of every shape, both towers, the loss, its gradient, the optimizer."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -16,6 +14,7 @@ from crosspoint3d.losses import CrossPointLoss, crosspoint_loss
 from crosspoint3d.models.crosspoint import CrossPoint, Projections
 from crosspoint3d.runtime import generator_for
 from crosspoint3d.training.grad_cache import cached_backward, chunk_sizes
+from crosspoint3d.training.seeded import seeded
 from crosspoint3d.transforms import augment_images, augment_points, subsample
 
 
@@ -56,7 +55,7 @@ def train_step(
         )
 
     optimizer.zero_grad(set_to_none=True)
-    with _seeded(config.seed, step, device):
+    with seeded(config.seed, step, device):
         if len(sizes) > 1:
             loss = cached_backward(model, forward, len(sizes), objective)
         else:
@@ -83,14 +82,3 @@ def views(
     if pictures.is_cuda:
         pictures = pictures.contiguous(memory_format=torch.channels_last)
     return clouds, pictures
-
-
-@contextmanager
-def _seeded(seed: int, step: int, device: torch.device) -> Iterator[None]:
-    """Dropout and stochastic depth inside take no generator: they draw from the global ones, seeded by the step."""
-    number = generator_for(seed, step).initial_seed()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.default_generator.manual_seed(number)
-        if device.type != "cpu":
-            getattr(torch, device.type).manual_seed(number)
-        yield

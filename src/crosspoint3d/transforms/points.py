@@ -63,6 +63,16 @@ def drop(points: Float[Tensor, "B N 3"], max_ratio: float, generator: Generator)
     return torch.where(dropped[:, :, None], points[:, :1], points)
 
 
+def stretch(points: Float[Tensor, "B N 3"], low: float, high: float, generator: Generator) -> Float[Tensor, "B N 3"]:
+    """Multiply every cloud by a factor from U(low, high) along each axis."""
+    return points * _uniform((len(points), 1, 3), low, high, points, generator)
+
+
+def shift(points: Float[Tensor, "B N 3"], reach: float, generator: Generator) -> Float[Tensor, "B N 3"]:
+    """Move every cloud by U(-reach, reach) along each axis, in the cloud's own unit."""
+    return points + _uniform((len(points), 1, 3), -reach, reach, points, generator)
+
+
 def subsample(points: Float[Tensor, "B N 3"], count: int, generator: Generator) -> Float[Tensor, "B M 3"]:
     """`count` different points of every cloud, a random subset of its own for each, in random order.
 
@@ -105,6 +115,33 @@ def augment_points(
         raise ValueError(f"augment_points: recipe={recipe!r} must be 'default' or 'paper'")
     placed = translate(_upright(points, *factors, generator), shift, generator)
     return drop(jitter(placed, 0.01, 0.05, generator), ratio, generator)
+
+
+def augment_labelled(
+    points: Float[Tensor, "B N 3"], recipe: Literal["none", "shift", "turn"], generator: Generator
+) -> Float[Tensor, "B N 3"]:
+    """One random view of every labelled cloud: no point is dropped and their order stays, so labels stay aligned.
+
+    - `none`: the clouds as they are;
+    - `shift` (DGCNN, arXiv 1801.07829, and its code): stretch U(2/3, 3/2) an axis, then shift U(-0.2, 0.2) an axis;
+    - `turn`: full turn about y, then `shift`, then jitter of sigma 0.01 clipped at 0.05.
+
+    Args:
+        points: clouds (B, N, 3), y up, normalised.
+        recipe: `none`, `shift` or `turn`.
+        generator: on the device of `points`.
+
+    Raises:
+        ValueError: the recipe has another name.
+    """
+    if recipe == "none":
+        return points
+    if recipe == "shift":
+        return shift(stretch(points, 2 / 3, 3 / 2, generator), 0.2, generator)
+    if recipe == "turn":
+        turned = rotate_y(points, generator)
+        return jitter(augment_labelled(turned, "shift", generator), 0.01, 0.05, generator)
+    raise ValueError(f"augment_labelled: recipe={recipe!r} must be 'none', 'shift' or 'turn'")
 
 
 def _upright(points: Tensor, low: float, high: float, generator: Generator) -> Tensor:

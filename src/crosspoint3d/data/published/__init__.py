@@ -1,18 +1,30 @@
 """Data sets in the layouts in which their authors publish them, read from a local folder.
 
-`modelnet40:DIR`, `modelnet10:DIR` (`modelnet.py`) and `scanobjectnn:DIR[:VARIANT]` (`scanobjectnn.py`). Nothing is
-downloaded. Both give y-up clouds with their categories, and a record of the files, the orientation assumed and the
-order of the points.
+`modelnet40:DIR`, `modelnet10:DIR` (`modelnet.py`), `scanobjectnn:DIR[:VARIANT]` (`scanobjectnn.py`) and
+`shapenetpart:DIR` (`shapenet_part.py`, with the part of every point). Nothing is downloaded. All give y-up clouds with
+their categories, and a record of the files, the orientation assumed and the order of the points.
 """
 
 from crosspoint3d.config import UsageError
+from crosspoint3d.data.clouds_h5 import Part
 from crosspoint3d.data.published.modelnet import read_modelnet
 from crosspoint3d.data.published.parts import Published
 from crosspoint3d.data.published.scanobjectnn import object_masks, read_scanobjectnn
+from crosspoint3d.data.published.shapenet_part import PARTS_PREFIX, PublishedParts, read_shapenet_part
 
-__all__ = ["PREFIXES", "Published", "object_masks", "read_modelnet", "read_published", "read_scanobjectnn"]
+__all__ = [
+    "PARTS_PREFIX",
+    "PREFIXES",
+    "Published",
+    "PublishedParts",
+    "object_masks",
+    "read_modelnet",
+    "read_published",
+    "read_scanobjectnn",
+    "read_shapenet_part",
+]
 
-PREFIXES = ("modelnet10:", "modelnet40:", "scanobjectnn:")
+PREFIXES = ("modelnet10:", "modelnet40:", "scanobjectnn:", PARTS_PREFIX)
 """How the names of these data sets begin in `--data`."""
 
 
@@ -23,10 +35,20 @@ def read_published(spec: str) -> Published:
         UsageError: a folder or file is missing, broken or of another layout, or train and test have different
             categories; names the file and the layout.
     """
-    read = read_scanobjectnn(spec) if spec.startswith("scanobjectnn:") else read_modelnet(spec)
+    if spec.startswith(PARTS_PREFIX):
+        read = _without_parts(read_shapenet_part(spec))
+    else:
+        read = read_scanobjectnn(spec) if spec.startswith("scanobjectnn:") else read_modelnet(spec)
     train, test = (set(part.categories) for part in (read.train, read.test))
     if train != test:
         sides = {"train": train - test, "test": test - train}
         only = [f"only in {name}: {', '.join(sorted(rest))}" for name, rest in sides.items() if rest]
         raise UsageError(f"--data {spec}: train and test have different categories ({'; '.join(only)})")
     return read
+
+
+def _without_parts(read: PublishedParts) -> Published:
+    """Clouds and categories alone; the val split stays out."""
+    train, test = (Part(rows.points, rows.categories, rows.ids) for rows in (read.splits["train"], read.splits["test"]))
+    record = read.record | {"left_out": {"shapes of the data's val split": len(read.splits["val"].ids)}}
+    return Published(list(read.naming), train, test, record)

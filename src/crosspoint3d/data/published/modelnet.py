@@ -3,8 +3,6 @@
 `modelnet40_ply_hdf5_2048` (PointNet), `modelnet40_normal_resampled` (PointNet++), and folders of OFF or NPY files.
 """
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -20,8 +18,10 @@ from crosspoint3d.data.published.parts import (
     UP_ASSUMED,
     Published,
     file_hashes,
+    numbered_files,
     read_h5_part,
     read_lines,
+    refuse_repeats,
     require_file,
     stack_clouds,
 )
@@ -69,7 +69,7 @@ def _read(spec: str, name: str, root: Path) -> Published:
     for folder in (*(root / below for below in wanted), root):
         if not folder.is_dir():
             continue
-        if any((folder / f"{part}_files.txt").is_file() or _pattern(folder, part) for part in SPLITS):
+        if any((folder / f"{part}_files.txt").is_file() or numbered_files(folder, part) for part in SPLITS):
             return _read_hdf5(spec, folder)
         if any((folder / f"{name}_{part}.txt").is_file() for part in SPLITS):
             return _read_resampled(spec, name, folder)
@@ -83,27 +83,17 @@ def _any(name: str) -> str:
     return "; or ".join([*layouts, RESAMPLED_LAYOUT.format(name=name), folders.LAYOUT])
 
 
-def _pattern(folder: Path, part: str) -> list[Path]:
-    """The HDF5 files of a split, told by their names, in the order of their numbers."""
-
-    def number(path: Path) -> tuple[int, str]:
-        digits = re.search(r"(\d+)$", path.stem)
-        return (int(digits[1]) if digits else -1, path.name)
-
-    return sorted(folder.glob(f"ply_data_{part}*.h5"), key=number)
-
-
 def _read_hdf5(spec: str, folder: Path) -> Published:
     """Lists name files by paths of another machine: only the file's name counts, looked up beside the list."""
     paths: dict[str, list[Path]] = {}
     lists = [part for part in SPLITS if (folder / f"{part}_files.txt").is_file()]
     for part in SPLITS:
-        if part in lists or not _pattern(folder, part):
+        if part in lists or not numbered_files(folder, part):
             lines = read_lines(spec, folder / f"{part}_files.txt", HDF5_LAYOUT)
             paths[part] = [folder / PurePosixPath(line.replace("\\", "/")).name for line in lines]
         else:
-            paths[part] = _pattern(folder, part)
-    _refuse_repeats(spec, [path.name for part in SPLITS for path in paths[part]])
+            paths[part] = numbered_files(folder, part)
+    refuse_repeats(spec, [path.name for part in SPLITS for path in paths[part]])
     named = (folder / "shape_names.txt").is_file()
     names = read_lines(spec, folder / "shape_names.txt", HDF5_LAYOUT) if named else []
     train, test = (read_h5_part(spec, part, paths[part], names, HDF5_LAYOUT) for part in SPLITS)
@@ -125,7 +115,7 @@ def _read_resampled(spec: str, name: str, folder: Path) -> Published:
     layout = RESAMPLED_LAYOUT.format(name=name)
     names = read_lines(spec, folder / f"{name}_shape_names.txt", layout)
     lists = {part: read_lines(spec, folder / f"{name}_{part}.txt", layout) for part in SPLITS}
-    _refuse_repeats(spec, lists["train"] + lists["test"])
+    refuse_repeats(spec, lists["train"] + lists["test"])
     train, test = (_resampled_part(spec, folder, lists[part], names, layout) for part in SPLITS)
     record: dict[str, Any] = {
         "layout": layout,
@@ -147,12 +137,6 @@ def _resampled_part(spec: str, folder: Path, ids: list[str], names: Sequence[str
         raise UsageError(f"--data {spec}: {strange[0]!r} is listed, but is none of the shape names; expected {layout}")
     clouds = [_first_points(spec, path, layout) for path in paths]
     return Part(stack_clouds(spec, paths, clouds), categories, ids)
-
-
-def _refuse_repeats(spec: str, listed: list[str]) -> None:
-    repeated = next((name for name, count in Counter(listed).items() if count > 1), None)
-    if repeated:
-        raise UsageError(f"--data {spec}: {repeated} is listed more than once, in train and test taken together")
 
 
 def _first_points(spec: str, path: Path, layout: str) -> np.ndarray:

@@ -1,5 +1,7 @@
 """What the readers of published data sets share: HDF5 files joined to one split, and clouds of one size."""
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -104,3 +106,24 @@ def stack_clouds(spec: str, paths: Sequence[Path], clouds: Sequence[Float32[np.n
 def file_hashes(root: Path, paths: Sequence[Path]) -> dict[str, str]:
     """SHA-256 of each file, by its path below `root`."""
     return {path.relative_to(root).as_posix(): file_sha256(path) for path in paths}
+
+
+def numbered_files(folder: Path, part: str) -> list[Path]:
+    """The files `ply_data_{part}*.h5`, in the order of their numbers."""
+
+    def number(path: Path) -> tuple[int, str]:
+        digits = re.search(r"(\d+)$", path.stem)
+        return (int(digits[1]) if digits else -1, path.name)
+
+    return sorted(folder.glob(f"ply_data_{part}*.h5"), key=number)
+
+
+def refuse_repeats(spec: str, listed: Sequence[str]) -> None:
+    """Refuse lists that name something twice.
+
+    Raises:
+        UsageError: names the first that repeats.
+    """
+    repeated = next((name for name, count in Counter(listed).items() if count > 1), None)
+    if repeated:
+        raise UsageError(f"--data {spec}: {repeated} is listed more than once, in all splits taken together")

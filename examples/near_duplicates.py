@@ -1,0 +1,40 @@
+"""List the shapes of a table that are nearly the same surface as shapes of a data set to be tested on.
+
+    python examples/near_duplicates.py TABLE shapenetpart:DIR --out exclude.txt
+    crosspoint3d pretrain --data TABLE --exclude exclude.txt --out RUN
+
+Takes about 0.6 seconds a shape of the data set on one core, whatever the size of the table.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from crosspoint3d.data.part_clouds import load_part_clouds
+
+from crosspoint3d.data import ShapeTable
+from crosspoint3d.data.near_duplicates import near_duplicates
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("table", help="table made by prepare")
+parser.add_argument("data", help="data set with part labels, such as shapenetpart:DIR")
+parser.add_argument("--out", type=Path, required=True, help="text file of the ids found")
+parser.add_argument("--ratio", type=float, default=1.5, help="largest distance, by that of two samples of one surface")
+arguments = parser.parse_args()
+
+table, data = ShapeTable(arguments.table), load_part_clouds(arguments.data, seed=0)
+rows = table.select()
+ids = table.column("id", rows.tolist())
+splits = {name: getattr(data, name) for name in ("train", "val", "test")}
+queries = [f"{name}/{query}" for name, split in splits.items() for query in split.ids]
+found = near_duplicates(
+    table.take(rows, ["points"])["points"],
+    np.concatenate([split.points for split in splits.values()]),
+    ratio=arguments.ratio,
+)
+nearest: dict[str, tuple[float, str]] = {}
+for match in found:
+    name, pair = ids[match.shape], (match.ratio, queries[match.query])
+    nearest[name] = min(nearest.get(name, pair), pair)
+arguments.out.write_text("".join(f"{name}\t{r:.2f}\t{query}\n" for name, (r, query) in sorted(nearest.items())))
+print(f"{len(nearest)} of {len(ids)} shapes are near-duplicates: {arguments.out}")

@@ -1,0 +1,158 @@
+"""Labelled clouds to train categories on: labelled train shapes, shapes to choose the epoch by, and the test split.
+
+Axis letters: N shapes, P points.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from crosspoint3d.config import Protocol, UsageError
+from crosspoint3d.data.clouds import LabelledClouds, load_clouds
+from crosspoint3d.data.pictured import normalise_all
+from crosspoint3d.data.split import labelled_rows, split_hash
+from crosspoint3d.data.table import ShapeTable
+
+OWN_VAL = "the table's split val"
+DRAWN_VAL = "a fifth of each category's labelled train shapes, drawn from the seed, not trained on"
+NO_VAL = "none: no category has three labelled train shapes"
+PAPER_VAL = "none: the paper protocol trains on all labelled train shapes and chooses on test"
+VAL_SHARE = 5
+"""One labelled shape of so many is held out to choose by."""
+LEFT_TO_TRAIN = 2
+"""Labelled shapes of a category that are trained on at least, before one is held out."""
+
+
+@dataclass(frozen=True)
+class ClassSplit:
+    """Shapes of one split.
+
+    Attributes:
+        points: clouds centred on their mean with largest radius 1, y up.
+        labels: indices into the categories.
+        ids: a name for each shape.
+    """
+
+    points: Float32[np.ndarray, "N P 3"]
+    labels: Int64[np.ndarray, " N"]
+    ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """N, shapes."""
+        return len(self.ids)
+
+    def take(self, rows: Sequence[int] | Int64[np.ndarray, " M"]) -> "ClassSplit":
+        """Some of the shapes, in the order given."""
+        rows = np.asarray(rows, dtype=np.int64)
+        return ClassSplit(self.points[rows], self.labels[rows], tuple(self.ids[row] for row in rows))
+
+
+@dataclass(frozen=True)
+class ClassClouds:
+    """A data set to train categories on; `val` may be empty, `train` and `test` hold every category they are scored on.
+
+    Attributes:
+        train: shapes to train on, all labelled.
+        val: shapes to choose the epoch by, none of them in `train`.
+        test: shapes to score.
+        categories: names, in the order of the labels.
+        record: of `LabelledClouds`, with `labelled` (share, shapes, hash) and `val` (where from, shapes, hash).
+    """
+
+    train: ClassSplit
+    val: ClassSplit
+    test: ClassSplit
+    categories: tuple[str, ...]
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+def load_class_clouds(spec: str, *, seed: int, fraction: float, protocol: Protocol = "clean") -> ClassClouds:
+    """Read labelled clouds and deal them as `deal_labels` does.
+
+    Args:
+        spec: as for `load_clouds`.
+        seed: draws the split where the data has none, and all that `deal_labels` draws.
+        fraction: share of the train shapes that are labelled.
+        protocol: clean or paper.
+
+    Raises:
+        UsageError: as for `load_clouds`, or the fraction is out of range.
+    """
+    return deal_labels(load_clouds(spec, seed=seed), seed=seed, fraction=fraction, protocol=protocol)
+
+
+def deal_labels(clouds: LabelledClouds, *, seed: int, fraction: float, protocol: Protocol) -> ClassClouds:
+    """Know the labels of a share of the train shapes, and hold some out to choose the epoch by.
+
+    Clean: a table's split `val` chooses. Data without one gives a fifth of each category's labelled shapes (rounded, at
+    least one; none of a category of fewer than three), which are not trained on. Paper: all labelled shapes are trained
+    on, and `val` is empty.
+
+    Args:
+        clouds: as `load_clouds` gave them.
+        seed: draws the labelled shapes, and those held out of them.
+        fraction: share of each category's train shapes, rounded, at least one.
+        protocol: clean or paper.
+
+    Raises:
+        UsageError: the fraction is out of range, or a val cloud is not finite.
+    """
+    if not 0 < fraction <= 1:
+        raise UsageError(f"--labels {fraction:g}: a share of the train shapes, above 0 and up to 1")
+    whole = ClassSplit(clouds.train_points, clouds.train_labels, clouds.train_ids)
+    train = whole.take(labelled_rows(whole.labels, [fraction], seed)[0]) if fraction < 1 else whole
+    val, source = whole.take([]), PAPER_VAL
+    record = dict(clouds.record)
+    if protocol == "clean":
+        if own := record.get("left_out", {}).get("val", 0):
+            val, source = _of_table(clouds), OWN_VAL
+            record["left_out"] = {**record["left_out"], "val": own - len(val)}
+        else:
+            train, val = _hold_out(train, seed)
+            source = DRAWN_VAL if len(val) else NO_VAL
+    test = ClassSplit(clouds.test_points, clouds.test_labels, clouds.test_ids)
+    record |= {
+        "train_shapes": len(train),
+        "val_shapes": len(val),
+        "labelled": {
+            "share": fraction,
+            "drawn": "stratified, from the seed and the labels alone; one shape a category at least",
+            "of": len(whole),
+            "sha256": _hash(train, clouds),
+        },
+        "val": {"from": source, "shapes": len(val), "sha256": _hash(val, clouds)},
+    }
+    return ClassClouds(train, val, test, clouds.categories, record)
+
+
+def _hold_out(labelled: ClassSplit, seed: int) -> tuple[ClassSplit, ClassSplit]:
+    """What is trained on, and what is held out, both in the order of the rows."""
+    generator = np.random.default_rng([seed, VAL_SHARE])
+    held = np.zeros(len(labelled), dtype=bool)
+    for category in np.unique(labelled.labels):
+        rows = generator.permutation(np.flatnonzero(labelled.labels == category))
+        if len(rows) > LEFT_TO_TRAIN:
+            held[rows[: min(max(1, round(len(rows) / VAL_SHARE)), len(rows) - LEFT_TO_TRAIN)]] = True
+    return labelled.take(np.flatnonzero(~held)), labelled.take(np.flatnonzero(held))
+
+
+def _of_table(clouds: LabelledClouds) -> ClassSplit:
+    """The table's val shapes of the categories that train has."""
+    spec = str(clouds.record["name"])
+    table = ShapeTable(spec)
+    index = {name: number for number, name in enumerate(clouds.categories)}
+    rows = table.select("val")
+    rows = rows[np.isin(np.array(table.column("category", rows.tolist()), dtype=object), clouds.categories)]
+    if not len(rows):
+        return ClassSplit(clouds.train_points[:0], clouds.train_labels[:0], ())
+    taken = table.take(rows, ["points", "category", "id"])
+    labels = np.array([index[name] for name in taken["category"]], dtype=np.int64)
+    return ClassSplit(normalise_all(taken["points"], taken["id"], spec), labels, tuple(taken["id"]))
+
+
+def _hash(split: ClassSplit, clouds: LabelledClouds) -> str:
+    names = [clouds.categories[label] for label in split.labels]
+    return split_hash(zip(split.ids, names, strict=True), ())

@@ -1,0 +1,89 @@
+"""Class probabilities of a stream of shapes, in batches, at the classifier's temperature.
+
+Axis letters: B clouds, V votes, P points, C categories.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from crosspoint3d.config import UsageError
+from crosspoint3d.labelling.stream import Broken, Shape
+from crosspoint3d.models import Classifier
+
+
+@dataclass(frozen=True)
+class ClassAnswer:
+    """What the network says of one shape: the probability of each of its categories."""
+
+    shape: Shape
+    probabilities: Float32[np.ndarray, " C"]
+
+
+def answer_classes(
+    classifier: Classifier,
+    shapes: Iterable[Shape | Broken],
+    *,
+    batch_size: int,
+    device: torch.device,
+    stop: threading.Event,
+) -> Iterator[ClassAnswer | Broken]:
+    """Name the categories of shapes in their order; what is broken is handed on.
+
+    Args:
+        classifier: on `device`, in eval mode.
+        shapes: are taken until their clouds fill a batch.
+        batch_size: clouds a forward pass; it decides nothing.
+        device: where to compute.
+        stop: when it is set, shapes that wait for their batch to fill are dropped.
+
+    Raises:
+        UsageError: the network gives values that are not finite.
+    """
+    batch: list[Shape | Broken] = []
+    clouds = 0
+    for shape in shapes:
+        batch.append(shape)
+        clouds += 0 if isinstance(shape, Broken) else shape.clouds.shape[1]
+        if clouds >= batch_size or len(batch) >= 4 * batch_size:
+            yield from _answer(classifier, batch, batch_size, device)
+            batch, clouds = [], 0
+    if not stop.is_set():
+        yield from _answer(classifier, batch, batch_size, device)
+
+
+def _answer(
+    classifier: Classifier, batch: Sequence[Shape | Broken], batch_size: int, device: torch.device
+) -> Iterator[ClassAnswer | Broken]:
+    shapes = [shape for shape in batch if isinstance(shape, Shape)]
+    rows: Iterator[Float32[np.ndarray, " C"]] = iter(())
+    if shapes:
+        clouds = np.stack([shape.clouds[0] for shape in shapes])
+        flat = class_probabilities(classifier, clouds.reshape(-1, *clouds.shape[2:]), batch_size, device)
+        rows = iter(flat.reshape(len(shapes), -1, flat.shape[1]).mean(axis=1))
+    for shape in batch:
+        yield shape if isinstance(shape, Broken) else ClassAnswer(shape, next(rows))
+
+
+def class_probabilities(
+    classifier: Classifier, clouds: Float32[np.ndarray, "B P 3"], batch_size: int, device: torch.device
+) -> Float32[np.ndarray, "B C"]:
+    """`softmax(logits / temperature)`, in float32 without gradients.
+
+    Raises:
+        UsageError: a logit is not finite.
+    """
+    pieces = []
+    for start in range(0, len(clouds), batch_size):
+        points = torch.from_numpy(clouds[start : start + batch_size]).to(device)
+        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+            logits = classifier(points).float()
+        if not logits.isfinite().all():
+            raise UsageError("the classifier gives values that are not finite: its weights are broken")
+        pieces.append((logits / classifier.temperature).softmax(dim=1).cpu().numpy())
+    probabilities: np.ndarray = np.concatenate(pieces)
+    return probabilities

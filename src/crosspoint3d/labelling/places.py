@@ -1,0 +1,117 @@
+"""What `segment` and `classify` are given, as one list: where each shape lies and the name that its labels get."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, count
+from pathlib import Path, PurePosixPath
+
+from crosspoint3d.config import UsageError
+from crosspoint3d.data.meshes import CLOUD_SUFFIXES, MESH_SUFFIXES
+from crosspoint3d.data.sources import Candidate, Found, find
+from crosspoint3d.data.table import OK, ShapeTable
+
+
+@dataclass(frozen=True)
+class Place:
+    """One shape to label.
+
+    Attributes:
+        id: unique among the shapes of a run; folders as below the argument, no file extension unless two need it.
+        candidate: the file, or the procedural shape; its `source` says where it lies.
+        table, row: where the points lie instead, for the shape of a table.
+        refused: why a table has no points of it.
+        renamed: whether another shape took the id that it would have had.
+    """
+
+    id: str
+    candidate: Candidate
+    table: ShapeTable | None = None
+    row: int = 0
+    refused: str | None = None
+    renamed: bool = False
+
+
+@dataclass(frozen=True)
+class Places:
+    """All shapes in a fixed order, and the files passed over: of other kinds, or the same model in another format."""
+
+    shapes: tuple[Place, ...]
+    other: int = 0
+    same_model: int = 0
+
+
+@dataclass
+class _Names:
+    """Hands out ids; what differs in case only counts as equal, as it does on many file systems."""
+
+    taken: set[str] = field(default_factory=set)
+
+    def give(self, name: str) -> tuple[str, bool]:
+        """The name without its extension, else with it, else with a number; and whether it is not the first choice."""
+        plain = _inside(name)
+        short = plain.with_suffix("") if plain.suffix.lower() in MESH_SUFFIXES | CLOUD_SUFFIXES else plain
+        choices = chain((str(short), str(plain)), (f"{short}-{number}" for number in count(2)))
+        free = next(choice for choice in choices if choice.casefold() not in self.taken)
+        self.taken.add(free.casefold())
+        return free, free != str(short)
+
+
+def find_places(specs: Sequence[str], *, leave_out: Path, seed: int) -> Places:
+    """List the shapes of files, folders (searched as by `prepare`), lists of files, tables and procedural:COUNT[:SEED].
+
+    A shape's category is that of its table, or the folder that `prepare` takes it from; where there is none, the folder
+    that was named or that holds the file.
+
+    Args:
+        specs: what the command line names, in this order.
+        leave_out: a folder that is not searched: where the labels go.
+        seed: of procedural shapes that name none.
+
+    Raises:
+        UsageError: there are no specs, or one is missing or malformed.
+    """
+    if not specs:
+        raise UsageError("SHAPES: name at least one file, folder, table or procedural:COUNT[:SEED]")
+    names = _Names()
+    shapes: list[Place] = []
+    other = same_model = 0
+    for spec in specs:
+        if (Path(spec) / "_versions").is_dir():
+            shapes += _of_table(ShapeTable(spec), names)
+            continue
+        found = _find(spec, leave_out, seed)
+        other += sum(found.other.values())
+        same_model += len(found.same_model)
+        for candidate in found.candidates:
+            name, renamed = names.give(candidate.id)
+            shapes.append(Place(name, candidate, renamed=renamed))
+    return Places(tuple(shapes), other, same_model)
+
+
+def _find(spec: str, leave_out: Path, seed: int) -> Found:
+    try:
+        found = find(spec, seed=seed, leave_out=leave_out)
+    except UsageError as error:
+        raise UsageError(str(error).replace("SOURCE", "SHAPES", 1)) from error
+    named = Path(spec).resolve().name if Path(spec).is_dir() else ""
+    for index, candidate in enumerate(found.candidates):
+        if candidate.category is None and candidate.procedural is None:
+            folder = named or Path(candidate.source).resolve().parent.name
+            found.candidates[index] = replace(candidate, category=folder or None)
+    return found
+
+
+def _of_table(table: ShapeTable, names: _Names) -> Iterator[Place]:
+    columns = [table.column(name) for name in ("id", "category", "status")]
+    for row, (own, category, status) in enumerate(zip(*columns, strict=True)):
+        name, renamed = names.give(own)
+        candidate = Candidate(own, f"{table.path}#{own}", category)
+        yield Place(name, candidate, table, row, None if status == OK else str(status), renamed)
+
+
+def _inside(name: str) -> PurePosixPath:
+    """A path that stays below the folder it is put in, with characters that every file system takes."""
+    known = name.encode("utf-8", "replace").decode("utf-8")
+    cleaned = "".join("_" if character in '<>:"|?*\\' or ord(character) < 32 else character for character in known)
+    parts = [part for part in PurePosixPath(cleaned).parts if part not in ("/", "//", ".", "..")]
+    return PurePosixPath(*parts) if parts else PurePosixPath("shape")

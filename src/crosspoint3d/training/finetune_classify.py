@@ -1,0 +1,118 @@
+"""`finetune classify`: categories of shapes from a pre-trained encoder."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from crosspoint3d import runtime
+from crosspoint3d.config import MOST_POINTS_BY_DEFAULT, FinetuneClassifyConfig, UsageError
+from crosspoint3d.data.class_clouds import OWN_VAL, ClassClouds, deal_labels
+from crosspoint3d.data.clouds import load_clouds
+from crosspoint3d.evaluation.class_tables import class_table, write_class_tables
+from crosspoint3d.evaluation.metrics import accuracy_chance, summaries
+from crosspoint3d.evaluation.protocol import picked
+from crosspoint3d.evaluation.result import Result
+from crosspoint3d.labelling.class_judgement import FIGURE, RECORD
+from crosspoint3d.labelling.reliability import draw_reliability
+from crosspoint3d.models.load_labelled import load_classifier
+from crosspoint3d.models.tower import Tower, save_tower
+from crosspoint3d.training.classify_results import ClassAnswers, classify_details, save_examples
+from crosspoint3d.training.classify_task import MODEL, classify_task, with_points
+from crosspoint3d.training.finetune_record import finetune_record
+from crosspoint3d.training.finetune_run import (
+    FinetuneResult,
+    Outcome,
+    best_seed,
+    finish,
+    finished_run,
+    read_answers,
+    run_seeds,
+    seed_folder,
+    validate,
+    write_json,
+)
+from crosspoint3d.training.weights_taken import origin_of
+
+
+def finetune_classify(config: FinetuneClassifyConfig) -> FinetuneResult:
+    """Train a network that names categories on labelled shapes and measure it on test shapes; all is in `config.out`.
+
+    Every seed draws its labelled shapes (and the split, where the data has none), its fresh weights and all else that
+    is random; every seed's network is kept, and the one that did best where the epoch was chosen is RUN's. Clean: its
+    probabilities are calibrated on the validation shapes.
+
+    Raises:
+        UsageError: an option has an impossible value, the folder is in use, or data or encoder cannot be used.
+        RunError: the loss is no longer finite, or a checkpoint cannot be written; the last good state is kept.
+    """
+    validate(config)
+    whole = load_clouds(config.data, seed=0)
+    fixed = not whole.record["split_drawn"]
+
+    def clouds_of(seed: int) -> ClassClouds:
+        clouds = whole if seed == 0 or fixed else load_clouds(config.data, seed=seed)
+        return deal_labels(clouds, seed=seed, fraction=config.labels, protocol=config.protocol)
+
+    available = min(whole.train_points.shape[1], whole.test_points.shape[1])
+    if config.points > available:
+        raise UsageError(f"--points {config.points}: the clouds have {available} points, use at most so many")
+    config = replace(config, points=config.points or min(MOST_POINTS_BY_DEFAULT, available))
+    if finished := finished_run(config):
+        return finished
+    device = runtime.pick_device(config.device)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+
+    outcomes = run_seeds(config, lambda seed: classify_task(config, clouds_of(seed), seed, device))
+    if isinstance(outcomes, str):
+        return FinetuneResult(str(config.out), stopped=outcomes)
+
+    answers, chance = [], []
+    for seed in range(config.seeds):
+        clouds = clouds_of(seed)
+        test = with_points(clouds.test, config.points, seed)
+        answers.append(ClassAnswers(test, **read_answers(config, seed)))
+        chance.append(accuracy_chance(clouds.train.labels, test.labels))
+    best = best_seed(outcomes)
+    _keep(config, best, answers[best])
+    save_examples(config.out / "examples.npz", answers[best], clouds.categories)
+    result = Result(
+        evaluation="classify",
+        scores=summaries([outcome.scores for outcome in outcomes]),
+        untrained={},
+        chance={name: float(np.mean([scores[name] for scores in chance])) for name in chance[0]},
+        protocol=finetune_record(
+            config, outcomes, data=clouds.record, picked=picked(config.points, available), notes=_notes(outcomes)
+        ),
+        details=classify_details(answers, clouds.categories, same=fixed),
+    )
+    write_class_tables(config.out, class_table(result.details, config.seeds))
+    return finish(config, outcomes, result)
+
+
+def _keep(config: FinetuneClassifyConfig, seed: int, answers: ClassAnswers) -> None:
+    """RUN/classifier with its calibration, RUN/encoder: the network of one seed, and its encoder as others load it."""
+    shutil.rmtree(config.out / MODEL, ignore_errors=True)
+    shutil.copytree(seed_folder(config, seed) / MODEL, config.out / MODEL)
+    found = answers.calibration()
+    write_json(config.out / MODEL / RECORD, found.to_dict())
+    draw_reliability(config.out / FIGURE, found, len(answers.test), "Calibration on the test split")
+    encoder = load_classifier(config.out / MODEL).encoder
+    save_tower(Tower(encoder, None), config.out / "encoder", origin_of(config, seed))
+
+
+def _notes(outcomes: Sequence[Outcome]) -> list[str]:
+    """What a reader should know about the shapes that chose, and about the probabilities."""
+    notes = []
+    for outcome in outcomes:
+        labelled, val, temperature = (outcome.record[name] for name in ("labelled", "val", "temperature"))
+        if labelled["share"] < 1 and val["from"] == OWN_VAL:
+            notes.append(
+                f"the epoch was chosen on all {val['shapes']} validation shapes: their labels are beside --labels"
+            )
+        if temperature["value"] == 1:
+            notes.append(f"probabilities are not calibrated: {temperature['from']}")
+    return list(dict.fromkeys(notes))

@@ -1,0 +1,213 @@
+"""A fine-tuning's run folder: one training a seed, each finished one kept, the best one's network, the result."""
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from crosspoint3d import runtime
+from crosspoint3d.config import FinetuneConfig, UsageError
+from crosspoint3d.config_file import require_at_least
+from crosspoint3d.evaluation.result import Result
+from crosspoint3d.evaluation.result_files import RESULT, read_result
+from crosspoint3d.training import checkpoint
+from crosspoint3d.training.finetune import Task, train
+from crosspoint3d.training.run_folder import SUMMARY, check_folder, finished_summary, write_config
+from crosspoint3d.training.weights_taken import weights_line
+
+OUTCOME, ANSWERS, WEIGHTS = "outcome.json", "answers.npz", "weights.json"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one seed's training came to, as RUN/seed-S/outcome.json holds it.
+
+    Attributes:
+        seed: its number.
+        scores: on the test shapes, read once. validation: scores that chose the epoch, on the split `chosen_on`.
+        steps, epochs: done in all. kept_after: epochs after which the kept weights were reached.
+        chosen_on: val, test, or None where the last epoch is kept. chosen_by: the score that chose.
+        seconds: of the training.
+        record: what the task says about this seed, and its answers.
+    """
+
+    seed: int
+    scores: dict[str, float]
+    validation: dict[str, float]
+    steps: int
+    epochs: int
+    kept_after: int
+    chosen_on: str | None
+    chosen_by: str
+    seconds: float
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """How a run ended; `RUN/result.json` holds the same scores for a finished one.
+
+    Attributes:
+        run: the run folder. result: scores with their record; None for a run that is not finished.
+        stopped: where Ctrl-C or SIGTERM ended it, in words; empty if none did.
+        weights: as RUN/weights.json.
+        note: what else is to be said.
+    """
+
+    run: str
+    result: Result | None = None
+    stopped: str = ""
+    weights: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 130 when the run was interrupted."""
+        return 130 if self.stopped else 0
+
+    def __str__(self) -> str:
+        if self.stopped:
+            return f"{self.run}: stopped at {self.stopped}; go on with --out {self.run} --resume"
+        lines = [f"{self.run}: {self.note or 'finished'}"]
+        if self.result is not None:
+            lines = [str(self.result), trained_line(self.result.protocol), weights_line(self.weights), *lines]
+        return "\n".join(lines)
+
+
+def trained_line(protocol: dict[str, Any]) -> str:
+    """What was trained on how many shapes, and which epochs were kept, in one line for a terminal."""
+    made = protocol["trainings"]
+    labelled = ", ".join(dict.fromkeys(str(one["labelled"]["shapes"]) for one in made))
+    kept = ", ".join(str(one["kept_after_epochs"]) for one in made)
+    how = f"{protocol['config']['mode']}, {made[0]['head']} head"
+    return f"trained: {how}, {labelled} labelled shapes; kept after {kept} of {made[0]['epochs']} epochs"
+
+
+def validate(config: FinetuneConfig) -> None:
+    """Refuse values that cannot work, and a folder that is in use, before anything is read or written.
+
+    Raises:
+        UsageError: names the option, its value and what would work.
+    """
+    least = dict.fromkeys(("seeds", "epochs", "validate_every", "votes", "k"), 1) | {"batch_size": 2}
+    least |= dict.fromkeys(("min_steps", "points", "threads", "weight_decay", "grad_clip", "warmup"), 0)
+    require_at_least(config, least)
+    for name in ("lr", "layer_decay", "labels"):
+        if not 0 < getattr(config, name) < math.inf:
+            raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: must be above 0")
+    for name, words in (("labels", "a share of the train shapes"), ("final_lr", "a share of the peak learning rate")):
+        if not 0 <= getattr(config, name) <= 1:
+            raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: {words}, up to 1")
+    for name, words in (("warmup", "a share of the steps"), ("label_smoothing", "a share of the probability")):
+        if not 0 <= getattr(config, name) < 1:
+            raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: {words}, 0 to below 1")
+    if config.mode == "frozen" and config.layer_decay != 1:
+        raise UsageError(f"--layer-decay {config.layer_decay}: a frozen encoder learns at no rate; leave it out")
+    if not config.resume:
+        check_folder(config)
+
+
+def finished_run(config: FinetuneConfig) -> FinetuneResult | None:
+    """The finished run in `config.out`, where `config.resume` asks for it; None where there is none.
+
+    Raises:
+        UsageError: the folder is in use, or the config differs from the one that the run in it began with.
+    """
+    check_folder(config)
+    if not config.resume or finished_summary(config) is None:
+        return None
+    note = "this run is finished; nothing to do"
+    return FinetuneResult(str(config.out), read_result(config.out / RESULT), "", read_weights(config.out), note)
+
+
+def run_seeds(config: FinetuneConfig, build: Callable[[int], Task]) -> list[Outcome] | str:
+    """Train every seed that is not finished yet, one after another, in RUN/seed-S.
+
+    Args:
+        config: with its points settled.
+        build: makes a seed's task; nothing is written before the first one is there.
+
+    Returns:
+        One outcome a seed; or, where the run was told to stop, the place in words.
+
+    Raises:
+        UsageError: `build` refuses. RunError: see `train`.
+    """
+    outcomes: list[Outcome] = []
+    with runtime.stop_requests() as stop:
+        for seed in range(config.seeds):
+            folder = seed_folder(config, seed)
+            if not (folder / OUTCOME).exists():
+                task = build(seed)
+                write_config(config)
+                folder.mkdir(exist_ok=True)
+                write_json(config.out / WEIGHTS, task.weights)
+                trained = train(config, task, folder, seed, stop)
+                if trained is None:
+                    return f"step {checkpoint.checkpoint_step(folder)} of seed {seed}"
+                answers = task.answer()
+                task.save(folder)
+                with runtime.atomic(folder / ANSWERS) as path, path.open("wb") as file:
+                    np.savez_compressed(file, **cast(Any, answers.arrays))
+                outcome = Outcome(
+                    seed=seed,
+                    scores=answers.scores,
+                    chosen_on=task.validation,
+                    chosen_by=task.chosen_by,
+                    record=task.record | answers.record,
+                    **asdict(trained),
+                )
+                write_json(folder / OUTCOME, asdict(outcome))
+                shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+            outcomes.append(Outcome(**json.loads((folder / OUTCOME).read_text(encoding="utf-8"))))
+            if stop.is_set() and seed + 1 < config.seeds:
+                return f"the end of seed {seed}"
+    return outcomes
+
+
+def best_seed(outcomes: list[Outcome]) -> int:
+    """The seed whose network a run is known by: the best score that chose an epoch; the first where nothing chose."""
+    return max(outcomes, key=lambda outcome: outcome.validation.get(outcome.chosen_by, 0.0)).seed
+
+
+def seed_folder(config: FinetuneConfig, seed: int) -> Path:
+    """RUN/seed-S."""
+    return config.out / f"seed-{seed}"
+
+
+def read_answers(config: FinetuneConfig, seed: int) -> dict[str, np.ndarray]:
+    """The arrays that a finished seed's task answered with."""
+    with np.load(seed_folder(config, seed) / ANSWERS, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def read_weights(run: Path) -> dict[str, Any]:
+    """What RUN/weights.json says."""
+    weights: dict[str, Any] = json.loads((run / WEIGHTS).read_text(encoding="utf-8"))
+    return weights
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write plain values, whole or not at all."""
+    with runtime.atomic(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def finish(config: FinetuneConfig, outcomes: list[Outcome], result: Result) -> FinetuneResult:
+    """Write result.json, and summary.json last: with it the run counts as finished."""
+    write_json(config.out / RESULT, asdict(result))
+    summary = {
+        "steps": sum(outcome.steps for outcome in outcomes),
+        "seeds": len(outcomes),
+        "seconds": sum(outcome.seconds for outcome in outcomes),
+        "best_seed": best_seed(outcomes),
+        "scores": {name: score["mean"] for name, score in result.scores.items()},
+        "environment": runtime.environment(),
+    }
+    write_json(config.out / SUMMARY, summary)
+    return FinetuneResult(str(config.out), result, "", read_weights(config.out))

@@ -1,0 +1,110 @@
+"""`finetune segment`: part labels on points from a pre-trained encoder."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from crosspoint3d import runtime
+from crosspoint3d.config import MOST_POINTS_BY_DEFAULT, FinetuneSegmentConfig, UsageError
+from crosspoint3d.data.part_clouds import OWN_VAL, load_part_clouds
+from crosspoint3d.data.part_labels import PartClouds, PartSplit, PartsTable
+from crosspoint3d.evaluation.metrics import summaries
+from crosspoint3d.evaluation.part_predictions import with_points
+from crosspoint3d.evaluation.part_scores import part_scores
+from crosspoint3d.evaluation.protocol import picked
+from crosspoint3d.evaluation.result import Result
+from crosspoint3d.evaluation.segment_results import PartAnswers, save_examples, segment_details
+from crosspoint3d.models.load_labelled import load_segmenter
+from crosspoint3d.models.tower import Tower, save_tower
+from crosspoint3d.training.finetune_record import finetune_record
+from crosspoint3d.training.finetune_run import (
+    FinetuneResult,
+    best_seed,
+    finish,
+    finished_run,
+    read_answers,
+    run_seeds,
+    seed_folder,
+    validate,
+)
+from crosspoint3d.training.segment_task import MODEL, labelled_shapes, segment_task
+from crosspoint3d.training.weights_taken import origin_of
+
+
+def finetune_segment(config: FinetuneSegmentConfig) -> FinetuneResult:
+    """Train a part segmentation network on labelled shapes and measure it on test shapes; all lands in `config.out`.
+
+    Every seed draws its labelled shapes (and the split, where the data has none), its fresh weights and all else that
+    is random; every seed's network is kept, and the one that did best where the epoch was chosen is RUN's.
+
+    Raises:
+        UsageError: an option has an impossible value, the folder is in use, or data or encoder cannot be used.
+        RunError: the loss is no longer finite, or a checkpoint cannot be written; the last good state is kept.
+    """
+    validate(config)
+    clouds = load_part_clouds(config.data, seed=0)
+    available = min(split.points.shape[1] for split in (clouds.train, clouds.val, clouds.test) if len(split))
+    if config.points > available:
+        raise UsageError(f"--points {config.points}: the clouds have {available} points, use at most so many")
+    config = replace(config, points=config.points or min(MOST_POINTS_BY_DEFAULT, available))
+    if finished := finished_run(config):
+        return finished
+    device = runtime.pick_device(config.device)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+
+    same = not clouds.record["split_drawn"] and clouds.record["val"]["from"] == OWN_VAL
+
+    def clouds_of(seed: int) -> PartClouds:
+        return clouds if seed == 0 or same else load_part_clouds(config.data, seed=seed)
+
+    outcomes = run_seeds(config, lambda seed: segment_task(config, clouds_of(seed), seed, device))
+    if isinstance(outcomes, str):
+        return FinetuneResult(str(config.out), stopped=outcomes)
+
+    answers, chance = [], []
+    for seed in range(config.seeds):
+        own = clouds_of(seed)
+        test = with_points(own.test, config.points, seed)
+        answers.append(PartAnswers(test, read_answers(config, seed)["predicted"]))
+        chance.append(most_frequent_parts(labelled_shapes(config, own, seed), test, own.table))
+    best = best_seed(outcomes)
+    _keep(config, best)
+    save_examples(config.out / "examples.npz", answers[best], clouds.table)
+    result = Result(
+        evaluation="segment",
+        scores=summaries([outcome.scores for outcome in outcomes]),
+        untrained={},
+        chance={name: float(np.mean([scores[name] for scores in chance])) for name in chance[0]},
+        protocol=finetune_record(
+            config, outcomes, data=own.record, picked=picked(config.points, available), notes=_notes(config, clouds)
+        ),
+        details=segment_details(answers, clouds.table),
+    )
+    return finish(config, outcomes, result)
+
+
+def most_frequent_parts(labelled: PartSplit, test: PartSplit, table: PartsTable) -> dict[str, float]:
+    """What answering each category's most frequent part of the labelled shapes scores, without looking at any cloud."""
+    answer = np.array([own[0] for own in table.parts], dtype=np.int16)
+    for category in np.unique(labelled.categories):
+        answer[category] = np.bincount(labelled.parts[labelled.categories == category].ravel()).argmax()
+    predicted = np.broadcast_to(answer[test.categories][:, None], test.parts.shape)
+    return part_scores(predicted, test.parts, test.categories, table)
+
+
+def _keep(config: FinetuneSegmentConfig, seed: int) -> None:
+    """RUN/segmenter and RUN/encoder: the network of one seed, and its encoder as others load it."""
+    shutil.rmtree(config.out / MODEL, ignore_errors=True)
+    shutil.copytree(seed_folder(config, seed) / MODEL, config.out / MODEL)
+    encoder = load_segmenter(config.out / MODEL).encoder
+    save_tower(Tower(encoder, None), config.out / "encoder", origin_of(config, seed))
+
+
+def _notes(config: FinetuneSegmentConfig, clouds: PartClouds) -> Sequence[str]:
+    if config.protocol == "clean" and config.labels < 1 and len(clouds.val):
+        return [f"the epoch was chosen on all {len(clouds.val)} validation shapes: their labels are beside --labels"]
+    return []
