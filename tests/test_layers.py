@@ -13,7 +13,7 @@ LEVELS = [
     {"compiled", "config", "config_file", "runtime"},
     {"geometry"},
     {"transforms", "ops"},
-    {"models", "losses", "data"},
+    {"models", "losses", "data", "part_colours"},
     {"evaluation", "labelling", "search", "export", "plots", "plots_evaluation", "report", "training"},
     {"cli", "demo", "web", "__main__"},
 ]

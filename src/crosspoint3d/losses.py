@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from crosspoint3d.ops.nt_xent import streamed_nt_xent
@@ -106,6 +106,7 @@ def smoothed_cross_entropy(
     labels: Int64[Tensor, "*items"],
     smoothing: float = 0.2,
     weights: Float[Tensor, " Q"] | None = None,
+    allowed: Bool[Tensor, "*items Q"] | None = None,
 ) -> Float[Tensor, ""]:
     """Cross entropy against labels of which a share is spread over the other labels (DGCNN's published objective).
 
@@ -119,6 +120,8 @@ def smoothed_cross_entropy(
         labels: from 0 to Q - 1.
         smoothing: share that the other labels get, from 0 to below 1.
         weights: of each label.
+        allowed: labels that compete for each item, its own among them; the others are left out of softmax and
+            smoothing. An item with a single one has no loss. None: all of them.
 
     Raises:
         ValueError: there is no item, fewer than two labels, or `smoothing` is out of range.
@@ -131,10 +134,15 @@ def smoothed_cross_entropy(
     if not 0 <= smoothing < 1:
         raise ValueError(f"smoothed_cross_entropy: smoothing={smoothing} must be from 0 to below 1 (published: 0.2)")
     with torch.autocast(logits.device.type, enabled=False):
-        log_p = F.log_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), dim=-1)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        rivals: int | Tensor = count - 1
+        if allowed is not None:
+            logits = logits.masked_fill(~allowed, -torch.inf)
+            rivals = (allowed.sum(-1) - 1).clamp_min(1)
+        log_p = F.log_softmax(logits, dim=-1)
         own = log_p.gather(-1, labels[..., None])[..., 0]
-        others = log_p.sum(-1) - own
-        loss = -(1 - smoothing) * own - smoothing / (count - 1) * others
+        others = (log_p if allowed is None else log_p.masked_fill(~allowed, 0)).sum(-1) - own
+        loss = -(1 - smoothing) * own - smoothing / rivals * others
         if weights is None:
             return loss.mean()
         weight = weights.to(loss.dtype)[labels]

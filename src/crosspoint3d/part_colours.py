@@ -12,9 +12,9 @@ PALETTE = (
     "#2f80da", "#f7a200", "#74e6fa", "#98244f", "#40b4a2", "#e4e290", "#4a28d4", "#8f6408", "#ae9efc", "#ec7346",
     "#68488d", "#c1599b",
 )  # fmt: skip
-"""Blue, orange, sky, wine, teal, straw, indigo, brown, periwinkle, coral, plum, pink: found by a search for colours each
-far from those before it, for normal sight and the three kinds of colour blindness, and light enough to be shaded."""
-SHADES = ((1.0, 0.0), (0.55, 0.45), (0.6, 0.0))
+"""Blue, orange, sky, wine, teal, straw, indigo, brown, periwinkle, coral, plum, pink. A search found them: each is far
+from those before it, for normal sight and the three kinds of colour blindness, and light enough to be shaded."""
+SHADES = ((1.0, 0.0), (0.5, 0.5), (0.5, 0.0))
 """Share of the palette's colour and of white in its first, second (lighter) and third (darker) round."""
 
 

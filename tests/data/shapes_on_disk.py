@@ -48,6 +48,24 @@ def ply(faces, order="<", corner_type="int", vertex_extra=(), face_colors=None, 
     return header.encode() + b"end_header\n" + body
 
 
+def labelled_ply(faces, labels, name="label", kind="short", order="<", points=CORNERS):
+    """Binary PLY whose faces carry a number beside their corners."""
+    header, body = ply(faces, order, points=points).split(b"end_header\n", 1)
+    at = 12 * len(points)
+    out = body[:at]
+    for face, label in zip(faces, labels, strict=True):
+        size = 1 + 4 * len(face)
+        out += body[at : at + size] + struct.pack(order + {"short": "h", "float": "f"}[kind], label)
+        at += size
+    return header + f"property {kind} {name}\nend_header\n".encode() + out
+
+
+def npy(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
 def stl(faces=TRIANGLES, announced=None):
     body = b"".join(struct.pack("<12fH", 0, 0, 0, *CORNERS[face].reshape(-1), 0) for face in faces)
     return b"solid but binary".ljust(80) + struct.pack("<I", len(faces) if announced is None else announced) + body

@@ -1,7 +1,5 @@
 """Part labels of faces and points: what label files say, and that every sampled point gets its own."""
 
-import io
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +10,11 @@ from crosspoint3d.data.face_labels import names_in, read_labels, with_part_ids
 from crosspoint3d.data.mesh import Mesh
 from crosspoint3d.data.meshes import is_shape_file, read_mesh
 from crosspoint3d.data.part_names import PartNames, collect
-from tests.data.shapes_on_disk import CORNERS, QUADS, TRIANGLES, Gltf, off, ply, rows, stl, write
+from tests.data.shapes_on_disk import CORNERS, QUADS, TRIANGLES, Gltf, labelled_ply, npy, off, ply, rows, stl, write
 
 MIXED = [QUADS[0].tolist(), TRIANGLES[1].tolist(), [0, 1], TRIANGLES[7].tolist(), *QUADS[2:].tolist()]
 SIDES = np.array([5, 1, 9, 1, 2, 7, 0, 3])  # a label for each of MIXED, the second line among them
 OWNERS = [0, 0, 1, 3, 4, 4, 5, 5, 6, 6, 7, 7]
-
-
-def npy(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
 
 
 def text_off(faces: list[list[int]]) -> bytes:
@@ -38,19 +30,6 @@ def text_obj(faces: list[list[int]], between: str = "", uv: str = "") -> bytes:
     points = "".join("v " + line for line in rows(CORNERS).splitlines(True))
     points += "".join("vt " + line for line in rows(CORNERS[:, :2] / 2).splitlines(True)) if uv else ""
     return (points + "\n".join(lines) + "\n").encode()
-
-
-def labelled_ply(faces: list[list[int]], labels: np.ndarray, name: str, kind: str, order: str) -> bytes:
-    """Binary PLY whose faces carry a property beside their corners."""
-    data = ply(faces, order)
-    header, body = data.split(b"end_header\n", 1)
-    long, code = ("short", "h") if kind == "whole" else ("float", "f")
-    at, out = 12 * len(CORNERS), body[: 12 * len(CORNERS)]
-    for face, label in zip(faces, labels, strict=True):
-        size = 1 + 4 * len(face)
-        out += body[at : at + size] + struct.pack(order + code, label)
-        at += size
-    return header + f"property {long} {name}\nend_header\n".encode() + out
 
 
 def triangles_of(mesh: Mesh) -> list[set[tuple[float, ...]]]:
@@ -107,11 +86,11 @@ def test_a_broken_face_line_is_no_label_of_another_face(tmp_path: Path) -> None:
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("name", ["label", "part", "segment", "part_id", "object_id"])
 def test_ply_faces_carry_labels(name: str, order: str, tmp_path: Path) -> None:
-    mesh = read_mesh(write(tmp_path, "a.ply", labelled_ply(MIXED, SIDES, name, "whole", order)))
+    mesh = read_mesh(write(tmp_path, "a.ply", labelled_ply(MIXED, SIDES, name, "short", order)))
     assert mesh.parts is not None
     np.testing.assert_array_equal(mesh.parts, SIDES[OWNERS])
     assert read_mesh(write(tmp_path, "b.ply", labelled_ply(MIXED, SIDES, name, "float", order))).parts is None
-    assert read_mesh(write(tmp_path, "c.ply", labelled_ply(MIXED, SIDES, "quality", "whole", order))).parts is None
+    assert read_mesh(write(tmp_path, "c.ply", labelled_ply(MIXED, SIDES, "quality", "short", order))).parts is None
 
 
 def test_points_keep_their_labels_when_others_are_left_out(tmp_path: Path) -> None:

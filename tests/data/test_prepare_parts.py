@@ -16,8 +16,7 @@ from crosspoint3d.data.part_labels import PartsTable
 from crosspoint3d.data.prepare import prepare
 from crosspoint3d.data.summary import PrepareSummary
 from crosspoint3d.data.table import ShapeTable
-from tests.data.shapes_on_disk import CORNERS, QUADS, write
-from tests.data.test_face_labels import labelled_ply, npy, rows
+from tests.data.shapes_on_disk import CORNERS, QUADS, labelled_ply, npy, rows, write
 
 PLACES = np.array([0.0, 10.0, 30.0])
 BOXES = np.concatenate([CORNERS + np.float32([x, 0, 0]) for x in PLACES])
@@ -66,7 +65,7 @@ def test_labels_of_every_kind_land_on_their_points(up: str, tmp_path: Path) -> N
         labels = np.array([4, 0, 255])[owner]
         write(source / kind, place, npy(labels) if kind == "npy" else seg(labels))
     boxes(source / "none" / "a.off")
-    write(source, "ply/a.ply", labelled_ply_of_boxes())
+    write(source, "ply/a.ply", labelled_ply(FACES.tolist(), np.array([4, 0, 255])[OWNER], points=BOXES))
     write(source, "text/a_labels.off", b"x")
     write(source, "text/orphan.seg", b"1\n")
     summary = run(source, tmp_path / "t", up=up)
@@ -79,14 +78,6 @@ def test_labels_of_every_kind_land_on_their_points(up: str, tmp_path: Path) -> N
         if parts:
             check(table, row, [4, 0, 255])
     assert "parts_table" not in table.settings
-
-
-def labelled_ply_of_boxes() -> bytes:
-    """Boxes whose PLY says the labels, all of 24 corners."""
-    data = labelled_ply(FACES.tolist(), np.array([4, 0, 255])[OWNER], "label", "whole", "<")
-    header, body = data.split(b"end_header\n", 1)
-    header = header.replace(b"element vertex 8", b"element vertex 24")
-    return header + b"end_header\n" + BOXES.tobytes() + body[12 * 8 :]
 
 
 def test_named_parts_make_the_table_of_parts(tmp_path: Path) -> None:
@@ -239,7 +230,7 @@ def test_wrong_labels_refuse_their_shape_only(tmp_path: Path) -> None:
 def test_of_one_model_in_two_formats_the_labelled_one_is_taken(tmp_path: Path) -> None:
     source = tmp_path / "in" / "pen"
     write(source, "off/a.seg", seg(boxes(source / "off" / "a.off")))
-    write(source, "ply/a.ply", labelled_ply_of_boxes())
+    write(source, "ply/a.ply", labelled_ply(FACES.tolist(), np.array([4, 0, 255])[OWNER], points=BOXES))
     summary = run(tmp_path / "in", tmp_path / "t")
     assert summary.same_model == ["pen/ply/a.ply"] and summary.with_parts == 1
     check(ShapeTable(tmp_path / "t"), 0, [0, 1, 2])

@@ -109,7 +109,7 @@ def test_results_lie_beside_the_run_and_hold_tables_and_examples(use: Use, tmp_p
 
 
 def test_a_split_that_was_drawn_in_training_is_drawn_again(use: Use, tmp_path: Path) -> None:
-    told = {"data": "some data", "finetuned": {"seed": 3}}
+    told = {"data": "some data", "fine_tuned": {"seed": 3}}
     save_segmenter(small_segmenter(), tmp_path / "net" / "segmenter", told)
     seeds = use(data(drawn=True))
     result = segmentation(config(model=str(tmp_path / "net"), seeds=2))

@@ -225,3 +225,25 @@ def test_the_command_on_a_saved_network(folder: Path, tmp_path: Path, capsys: py
     page = (out / "index.html").read_text()
     assert page.count("<figure>") == 4
     assert 'src="box/a.ply.png"' in page
+
+
+@pytest.mark.usefixtures("side")
+def test_polygons_and_dropped_points_have_labels_in_the_order_of_the_file(tmp_path: Path) -> None:
+    corners = "".join(f"v {x} {y} {z}\n" for x in (-2, -1, 1, 2) for y in (-1, 1) for z in (-1, 1))
+    quads = [base + np.array(quad) for base in (8, 0) for quad in ([1, 2, 4, 3], [5, 6, 8, 7], [1, 2, 6, 5])]
+    lines = [f"f {a} {b} {c} {d}" for a, b, c, d in quads]
+    # Two materials in turns: readers that group by material reorder the faces.
+    text = corners + "".join(f"usemtl m{number % 2}\n{line}\n" for number, line in enumerate(lines))
+    (tmp_path / "quads.obj").write_text(text)
+    points = np.random.default_rng(0).normal(size=(90, 3)).astype(np.float32)
+    points[:, 0] += np.where(points[:, 0] > 0, 2, -2)
+    points[[3, 40]] = np.nan
+    np.save(tmp_path / "holes.npy", points)
+    segment(config(tmp_path / "out", tmp_path, category="box"))
+    quads_out, holes = np.load(tmp_path / "out" / "quads.npz"), np.load(tmp_path / "out" / "holes.npz")
+    assert quads_out["file_face_parts"].tolist() == [4, 4, 4, 3, 3, 3]
+    assert len(quads_out["face_parts"]) == 12
+    expected = np.where(points[:, 0] > 0, 4, 3)
+    expected[[3, 40]] = -1
+    np.testing.assert_array_equal(holes["file_parts"], expected)
+    assert len(holes["parts"]) == 88

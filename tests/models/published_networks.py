@@ -3,8 +3,10 @@
 Each keeps the graphs that it made, so that another network can be run on the same ones.
 """
 
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -174,3 +176,15 @@ def clouds(batch: int, count: int, seed: int = 0) -> Tensor:
     points = torch.randn(batch, count, 3, generator=torch.Generator().manual_seed(seed))
     points -= points.mean(1, keepdim=True)
     return points / points.norm(dim=2).amax(1)[:, None, None]
+
+
+def saved(weights: Any, path: Path) -> Path:
+    torch.save(weights, path)
+    return path
+
+
+def on_the_graphs_of(exact: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ours take the graphs that the other network just made."""
+    for module in ("dgcnn", "dgcnn_partseg"):
+        given = iter(list(exact.graphs))
+        monkeypatch.setattr(f"crosspoint3d.models.{module}.knn", lambda x, k, given=given: next(given))

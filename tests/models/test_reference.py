@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from crosspoint3d.models import DGCNN, DGCNNPartSeg, PointNet, reference
+from crosspoint3d.models import DGCNN, DGCNNPartSeg, PointNet, PointNetPartSeg, reference
 from crosspoint3d.models.tower import seeded_weights
 from crosspoint3d.ops import knn
 from crosspoint3d.ops.reference import ordered_knn
@@ -16,8 +16,9 @@ NETWORKS: list[tuple[Callable[[], Any], Callable[..., Tensor]]] = [
     (lambda: DGCNNPartSeg(k=8, emb_dims=64), reference.dgcnn_partseg),
     (lambda: PointNet(64), reference.pointnet),
     (lambda: PointNet(64, t_nets=True), reference.pointnet),
+    (lambda: PointNetPartSeg(64), reference.pointnet),
 ]
-NAMES = ["dgcnn", "dgcnn-partseg", "pointnet", "pointnet with t-nets"]
+NAMES = ["dgcnn", "dgcnn-partseg", "pointnet", "pointnet with t-nets", "pointnet-partseg"]
 
 
 def points(seed: int) -> Tensor:

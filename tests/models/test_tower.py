@@ -7,7 +7,19 @@ from safetensors.torch import load_file, save_file
 
 from crosspoint3d import __version__
 from crosspoint3d.config import UsageError
-from crosspoint3d.models import DGCNN, PointNet, ProjectionHead, ResNet, Tower, load_tower, save_tower
+from crosspoint3d.models import (
+    DGCNN,
+    DGCNNPartSeg,
+    PointNet,
+    PointNetPartSeg,
+    ProjectionHead,
+    ResNet,
+    Tower,
+    load_tower,
+    save_tower,
+)
+from crosspoint3d.models.callable_encoder import CallableEncoder
+from crosspoint3d.models.encoders import PointEncoder
 
 
 def tower() -> Tower:
@@ -125,6 +137,43 @@ def test_k_is_dgcnns() -> None:
     assert pointnet.k is None
     with pytest.raises(UsageError, match="PointNet has no neighbour graph"):
         pointnet.k = 3
+
+
+@pytest.mark.parametrize(
+    ("encoder", "width"),
+    [
+        (DGCNN(k=6, emb_dims=16), 512),
+        (DGCNNPartSeg(k=6, emb_dims=16), 192),
+        (PointNet(16), 320),
+        (PointNetPartSeg(16), 960),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, torch.nn.Module) else str(value),
+)
+def test_features_of_points(encoder: PointEncoder, width: int) -> None:
+    model = Tower(encoder, None).eval()
+    features = model(points(), per_point=True)
+    assert features.shape == (4, 20, width) and encoder.point_features == width
+    order = torch.randperm(20, generator=torch.Generator().manual_seed(0))
+    # In another order of summation a neighbour may give way to one at almost the same distance.
+    again = model(points()[:, order], per_point=True)
+    assert ((again - features[:, order]).abs() < 1e-4).double().mean() > 0.97
+
+
+def test_features_of_points_are_point_encoders() -> None:
+    with pytest.raises(UsageError, match="per_point: ResNet has no features of points"):
+        Tower(ResNet("resnet18"), None)(torch.zeros(1, 3, 32, 32), per_point=True)
+    with pytest.raises(UsageError, match="per_point: CallableEncoder has no features of points"):
+        Tower(CallableEncoder("torch:sum"), None)(points(), per_point=True)
+
+
+def test_pointnets_of_before_have_other_names(tmp_path: Path) -> None:
+    model = Tower(PointNet(16), None).eval()
+    save_tower(model, tmp_path, {})
+    weights = load_file(tmp_path / "model.safetensors")
+    before = {name.replace("encoder.narrow.", "encoder.local."): value for name, value in weights.items()}
+    assert before.keys() != weights.keys()
+    save_file(before, tmp_path / "model.safetensors")
+    assert torch.equal(load_tower(tmp_path)(points()), model(points()))
 
 
 def test_no_head_no_projection() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from crosspoint3d.config import ReportConfig, UsageError
 from crosspoint3d.data.table import ShapeTable
-from crosspoint3d.report import report, write
+from crosspoint3d.report import pretrained_page, report
 from tests.data.tables import example_row, example_table
 from tests.report.fake_run import LINEAR, classified, every_kind, write_results, write_run
 
@@ -119,13 +119,13 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_another_page(run: Pa
 
 def test_features_are_computed_once(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    original = write.compute_features
+    original = pretrained_page.compute_features
 
     def counted(*arguments: Any, **named: Any) -> Any:
         calls.append(arguments[1].shape)
         return original(*arguments, **named)
 
-    monkeypatch.setattr(write, "compute_features", counted)
+    monkeypatch.setattr(pretrained_page, "compute_features", counted)
     report(ReportConfig(run, out=tmp_path / "page.html", shapes=7))
     assert calls == [(7, 24, 3)]
 

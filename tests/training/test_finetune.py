@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from crosspoint3d.config import FinetuneSegmentConfig, RunError
 from crosspoint3d.training import checkpoint, metrics
 from crosspoint3d.training import finetune as loop
-from crosspoint3d.training.finetune import Answers, Task, batch_rows, train
+from crosspoint3d.training.finetune import Answers, Task, train
+from crosspoint3d.training.finetune_step import batch_rows
 
 SHAPES = 6
 
@@ -68,6 +69,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(one[name], other[name]) for name in one)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(2, 16), st.integers(0, 9), st.integers(0, 9))
 def test_an_epoch_sees_shapes_once_in_an_order_of_its_own(shapes: int, batch: int, seed: int, epoch: int) -> None:
     steps = max(1, shapes // batch)
@@ -126,14 +128,14 @@ def test_a_stopped_training_goes_on_to_the_same_bits(at: int, tmp_path: Path, mo
     task = toy()
     expected = train(config, task, whole, 3, threading.Event())
     stop = threading.Event()
-    update, calls = loop._update, iter(range(1, 100))
+    update, calls = loop.update, iter(range(1, 100))
 
-    def interrupted(*arguments: Any) -> float:
+    def interrupted(*arguments: Any, **named: Any) -> tuple[float, float]:
         if next(calls) == at:
             stop.set()
-        return update(*arguments)
+        return update(*arguments, **named)
 
-    monkeypatch.setattr(loop, "_update", interrupted)
+    monkeypatch.setattr(loop, "update", interrupted)
     first = train(config, toy(), broken, 3, stop)
     monkeypatch.undo()
     assert (first is None) == (at < 12)
@@ -166,7 +168,7 @@ def test_a_loss_that_is_not_finite_says_what_is_kept(tmp_path: Path, monkeypatch
     with pytest.raises(RunError, match=r"seed 0, step 2: loss nan.*start a new run with a lower --lr"):
         train(config_for(tmp_path), toy(spoil=1), tmp_path, 0, threading.Event())
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
-    with pytest.raises(RunError, match=r"step 8: loss nan.*The state of step 6 is kept in .*state.pt"):
+    with pytest.raises(RunError, match=r"step 8: loss nan.*The state of step 7 is kept in .*state.pt"):
         train(config_for(tmp_path), toy(spoil=7), tmp_path, 0, threading.Event())
     assert train(config_for(tmp_path), toy(), tmp_path, 0, threading.Event()) is not None
 

@@ -54,7 +54,8 @@ def use(monkeypatch: pytest.MonkeyPatch, clouds: PartClouds) -> PartClouds:
 
 def config_for(encoders: Path, out: Path, **changes: Any) -> FinetuneSegmentConfig:
     settings: dict[str, Any] = {"epochs": 2, "batch_size": 4, "points": 16, "device": "cpu", "lr": 1e-2} | changes
-    return FinetuneSegmentConfig(str(encoders / settings.pop("network", "pointnet")), "tiny", out, **settings)
+    encoder = settings.pop("encoder", str(encoders / settings.pop("network", "pointnet")))
+    return FinetuneSegmentConfig(encoder, "tiny", out, **settings)
 
 
 def rows_of(run: Path, seed: int = 0) -> list[dict[str, Any]]:
@@ -128,12 +129,14 @@ def test_it_learns_and_repeats_to_the_bit(encoders: Path, tmp_path: Path) -> Non
     assert rows_of(run) == rows_of(tmp_path / "b")
 
 
-def test_the_losses_of_four_steps(encoders: Path, tmp_path: Path) -> None:
-    finetune_segment(config_for(encoders, tmp_path / "run"))
-    assert [row["loss"] for row in rows_of(tmp_path / "run")] == pytest.approx(LOSSES, rel=1e-3)
-
-
-LOSSES = [0.0, 0.0, 0.0, 0.0]
+@pytest.mark.parametrize(
+    ("loss_over", "losses"),
+    [("all", [1.534964, 1.389446, 1.330878, 1.030708]), ("category", [0.759534, 0.729884, 0.655815, 0.631204])],
+)
+def test_the_losses_of_four_steps(loss_over: Any, losses: list[float], encoders: Path, tmp_path: Path) -> None:
+    finetune_segment(config_for(encoders, tmp_path / "run", loss_over=loss_over))
+    assert [row["loss"] for row in rows_of(tmp_path / "run")] == pytest.approx(losses, rel=1e-3)
+    assert (training(out=tmp_path / "run")["loss_over"] == "all parts") == (loss_over == "all")
 
 
 @pytest.mark.parametrize("mode", ["full", "frozen", "scratch"])
@@ -163,17 +166,17 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
 ) -> None:
     whole = config_for(encoders, tmp_path / "whole", seeds=2, network="dgcnn")
     expected = finetune_segment(whole)
-    update, calls = loop._update, iter(range(1, 100))
+    update, calls = loop.update, iter(range(1, 100))
 
-    def interrupted(*arguments: Any) -> float:
+    def interrupted(*arguments: Any, **named: Any) -> tuple[float, float]:
         if next(calls) == 7:
             os.kill(os.getpid(), signal.SIGINT)
-        return update(*arguments)
+        return update(*arguments, **named)
 
     broken = replace(whole, out=tmp_path / "broken")
-    monkeypatch.setattr(loop, "_update", interrupted)
+    monkeypatch.setattr(loop, "update", interrupted)
     stopped = finetune_segment(broken)
-    monkeypatch.setattr(loop, "_update", update)
+    monkeypatch.setattr(loop, "update", update)
     assert stopped.exit_code == 130 and "step 3 of seed 1" in str(stopped) and "--resume" in str(stopped)
     assert not (broken.out / "result.json").exists() and not (broken.out / "segmenter").exists()
     with pytest.raises(UsageError, match=r"lr was 0\.01, now 0\.5"):
@@ -226,6 +229,13 @@ def test_without_validation_shapes_the_last_epoch_is_kept(
     assert {"there are no validation shapes: the last epoch is kept", "--min-steps 3 made 3 epochs of 2"} <= set(
         result.protocol["notes"]
     )
+
+
+def test_resume_of_a_run_that_never_began_says_so(
+    encoders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert finetune_segment(config_for(encoders, tmp_path / "run", epochs=1, resume=True)).exit_code == 0
+    assert "starting at step 0" in capsys.readouterr().err
 
 
 def test_one_labelled_shape_is_enough(
@@ -322,6 +332,8 @@ def test_a_training_is_not_repeated_as_an_evaluation(encoders: Path, tmp_path: P
         ({"k": 4}, "no neighbour graph"),
         ({"head": "published"}, "no part segmentation head was published"),
         ({"network": "nowhere"}, "no such folder"),
+        ({"encoder": "crosspoint3d.transforms:normalise"}, "CallableEncoder has no features of points"),
+        ({"encoder": "crosspoint3d.transforms:normalise", "mode": "scratch"}, "architecture is not known"),
     ],
 )
 def test_impossible_options_are_refused_before_anything_is_written(

@@ -22,3 +22,10 @@ def test_without_warmup_it_is_half_a_cosine() -> None:
     expected = [0.5 * (1 + math.cos(math.pi * step / 4)) for step in range(4)]
     assert rates == expected
     assert rates[0] == 1.0
+
+
+def test_the_cosine_can_end_above_zero() -> None:
+    rates = [learning_rate(step, 10, peak=0.1, warmup=0.2, floor=0.01) for step in range(10)]
+    assert rates[:2] == [learning_rate(step, 10, peak=0.1, warmup=0.2) for step in range(2)]
+    expected = [1e-3 + (0.1 - 1e-3) * 0.5 * (1 + math.cos(math.pi * step / 8)) for step in range(8)]
+    assert all(math.isclose(rate, value, rel_tol=1e-12) for rate, value in zip(rates[2:], expected, strict=True))

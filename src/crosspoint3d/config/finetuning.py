@@ -75,6 +75,9 @@ class FinetuneConfig:
 class FinetuneSegmentConfig(FinetuneConfig):
     """Train part labels on points from a pre-trained encoder, and measure them (instance and class mIoU)."""
 
+    loss_over: Literal["all", "category"] = "all"
+    """Parts that compete in the loss: all (published; better with few labels), or those of the shape's category."""
+
 
 @dataclass(frozen=True)
 class FinetuneClassifyConfig(FinetuneConfig):

@@ -127,7 +127,9 @@ def _numbered_ids(values: Array, category: str | None, names: PartNames | None) 
     strange = [int(number) for number in found if int(number) not in known]
     if strange:
         allowed = (
-            f"0 to {MOST_PARTS - 1}; other numbers need --parts" if names is None else f"{category}: {_some(known)}"
+            f"0 to {MOST_PARTS - 1}; other numbers need --parts, or --part-labels none"
+            if names is None
+            else f"{category}: {_some(known)}"
         )
         raise MeshError(f"part labels outside the category's parts ({_some(strange)}; expected {allowed})")
     return np.array([known[int(number)] for number in found], dtype=np.int64)[inverse.reshape(-1)]

@@ -58,8 +58,8 @@ def read_obj(data: bytes, folder: Path, *, file_order: bool = False) -> Mesh:
         raise MeshError(f"face index {number[1] if number else ''} out of range ({rows} vertices)") from error
     if "geometry" not in loaded:
         return cloud(loaded["vertices"], loaded.get("vertex_colors"))
-    textures = Textures()
     geometries = list(loaded["geometry"].values())
+    textures = Textures()
     if not file_order:
         return assemble([_part(geometry, textures) for geometry in geometries], textures.images)
     parts = [_part(geometry, textures) for geometry in reversed(geometries)]  # trimesh takes pieces from the end

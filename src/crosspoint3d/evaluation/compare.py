@@ -21,7 +21,12 @@ DRAWS = 9_999
 STEP = 1e-6
 """Differences are whole multiples of this: results keep six digits."""
 BLOCK = 2**20
-ENCODERS_OWN = {"encoder", "out", "k", "device", "batch_size", "cache", "untrained", "search"}
+ENCODERS_OWN = {
+    *("encoder", "model", "out", "k", "device", "batch_size", "cache", "untrained", "search", "threads", "resume"),
+    *("mode", "head", "labels", "epochs", "min_steps", "optimizer", "lr", "layer_decay", "weight_decay", "warmup"),
+    *("final_lr", "label_smoothing", "class_weights", "loss_over", "augment", "validate_every", "grad_clip"),
+    "precision",
+}
 """Options in which two results may differ and still score the same units."""
 
 

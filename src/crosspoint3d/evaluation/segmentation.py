@@ -102,7 +102,7 @@ def _load(config: SegmentationConfig) -> tuple[PartClouds, list[str]]:
     """The data, with the split that the network was trained on where it has to be drawn; and what to say about that."""
     trained = _training(Path(config.model))
     same = "data" in trained and Path(trained["data"]).resolve() == Path(config.data).resolve()
-    clouds = load_part_clouds(config.data, seed=int(trained["finetuned"]["seed"]) if same else 0)
+    clouds = load_part_clouds(config.data, seed=int(trained["fine_tuned"]["seed"]) if same else 0)
     return clouds, [DREW_AGAIN] * (clouds.record["split_drawn"] and not same)
 
 
@@ -111,7 +111,7 @@ def _training(model: Path) -> dict[str, Any]:
     for folder in (model / "segmenter", model):
         if (folder / CONFIG).is_file():
             found = read_config(folder)
-            return found if isinstance(found.get("finetuned"), dict) else {}
+            return found if isinstance(found.get("fine_tuned"), dict) else {}
     return {}
 
 

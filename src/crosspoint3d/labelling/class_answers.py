@@ -1,6 +1,6 @@
 """Class probabilities of a stream of shapes, in batches, at the classifier's temperature.
 
-Axis letters: B clouds, V votes, P points, C categories.
+Axis letters: C categories.
 """
 
 import threading
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from crosspoint3d.config import UsageError
+from crosspoint3d.evaluation.class_predictions import class_logits, probabilities
 from crosspoint3d.labelling.stream import Broken, Shape
 from crosspoint3d.models import Classifier
 
@@ -63,27 +63,9 @@ def _answer(
     rows: Iterator[Float32[np.ndarray, " C"]] = iter(())
     if shapes:
         clouds = np.stack([shape.clouds[0] for shape in shapes])
-        flat = class_probabilities(classifier, clouds.reshape(-1, *clouds.shape[2:]), batch_size, device)
-        rows = iter(flat.reshape(len(shapes), -1, flat.shape[1]).mean(axis=1))
+        flat = clouds.reshape(-1, *clouds.shape[2:])
+        logits = class_logits(classifier, flat, batch_size=batch_size, device=device)
+        found = probabilities(logits, classifier.temperature)
+        rows = iter(found.reshape(len(shapes), -1, found.shape[1]).mean(axis=1))
     for shape in batch:
         yield shape if isinstance(shape, Broken) else ClassAnswer(shape, next(rows))
-
-
-def class_probabilities(
-    classifier: Classifier, clouds: Float32[np.ndarray, "B P 3"], batch_size: int, device: torch.device
-) -> Float32[np.ndarray, "B C"]:
-    """`softmax(logits / temperature)`, in float32 without gradients.
-
-    Raises:
-        UsageError: a logit is not finite.
-    """
-    pieces = []
-    for start in range(0, len(clouds), batch_size):
-        points = torch.from_numpy(clouds[start : start + batch_size]).to(device)
-        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
-            logits = classifier(points).float()
-        if not logits.isfinite().all():
-            raise UsageError("the classifier gives values that are not finite: its weights are broken")
-        pieces.append((logits / classifier.temperature).softmax(dim=1).cpu().numpy())
-    probabilities: np.ndarray = np.concatenate(pieces)
-    return probabilities

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int16, UInt8
+from jaxtyping import Float32, Float64, Int16, Int32, UInt8
 
 from crosspoint3d.data.part_labels import PartsTable
 from crosspoint3d.geometry import face_areas
@@ -31,10 +31,11 @@ def write_labels(
 ) -> dict[str, Any]:
     """Write the labels of one shape.
 
-    `ID.npz` holds `points` (in the coordinates of the file), `parts` (global ids, int16) and `probabilities` (of that
-    answer, float16), `category` and, for a mesh, `point_faces`, `face_parts` and `face_probabilities`, in the order of
-    the triangles of `ID.ply`. A cloud has a label for each of its points, in the order of its file. Where the file has
-    polygons, labels are those of the triangles they are cut into.
+    `ID.npz` holds `points` (in the coordinates that `read_mesh` gives), `parts` (global ids, int16), `probabilities`
+    (of that answer, float16) and `category`. Of a cloud these are all its points; of a mesh they are sampled, with
+    their `point_faces`, and `face_parts` and `face_probabilities` follow the triangles of `ID.ply`. Where the file has
+    polygons, or points that are not finite, `file_face_parts` or `file_parts` are the labels of what it holds, in its
+    order: a polygon's by a vote of its triangles, and -1 for what has none.
 
     Args:
         answer: probabilities at the sampled points.
@@ -63,6 +64,8 @@ def write_labels(
         votes = smooth(votes, mesh.vertices, mesh.faces, rounds)
         arrays = {"points": shape.points} | _labels(answer.probabilities, own, "")
         arrays |= {"point_faces": shape.index.astype(np.int32)} | _labels(votes, own, "face_")
+    if mesh.owner is not None:
+        arrays["file_parts" if mesh.is_cloud else "file_face_parts"] = _in_file(mesh.owner, mesh.in_file, votes, weight, own)
     local = votes.argmax(axis=1)
     shares = np.bincount(local, weights=weight, minlength=len(own)) / weight.sum()
     category = table.categories[answer.category]
@@ -97,6 +100,21 @@ def _labels(probabilities: Float32[np.ndarray, "M Q"], own: Int16[np.ndarray, " 
         f"{prefix}parts": own[probabilities.argmax(axis=1)],
         f"{prefix}probabilities": probabilities.max(axis=1).astype(np.float16),
     }
+
+
+def _in_file(
+    owner: Int32[np.ndarray, " M"],
+    count: int,
+    votes: Float32[np.ndarray, "M Q"],
+    weight: Float64[np.ndarray, " M"],
+    own: Int16[np.ndarray, " Q"],
+) -> Int16[np.ndarray, " R"]:
+    """Part ids of the `count` faces or points of a file, of which `owner` says whose each triangle or point is."""
+    heavy = np.maximum(weight, 1e-12 * weight.max())
+    sums = [np.bincount(owner, weights=heavy * column, minlength=count) for column in votes.T]
+    parts: np.ndarray = own[np.argmax(sums, axis=0)]
+    parts[np.bincount(owner, minlength=count) == 0] = -1
+    return parts
 
 
 def _beside(out: Path, name: str, suffix: str) -> Path:

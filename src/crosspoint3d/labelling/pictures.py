@@ -43,9 +43,9 @@ def labelled_picture(
         mesh: a shape, y up; its own colours are not used.
         colours: sRGB of each face, or of each point of a cloud.
         title: begins the line of text.
-        legend: parts, in the order in which they are named.
+        legend: parts, in the order in which they are named; those without a share are left out.
     """
-    views = np.concatenate(list(_views(mesh, colours)), axis=1)
+    views = _trimmed(np.concatenate(list(_views(mesh, colours)), axis=1))
     words = _words(title, legend, views.shape[1])
     picture = Image.new("RGB", (views.shape[1], views.shape[0] + LINE * (1 + words[-1].row) + EDGE), "white")
     picture.paste(Image.fromarray(views))
@@ -59,8 +59,14 @@ def labelled_picture(
         draw.rounded_rectangle(box, 3, tuple(word.entry.colour.tolist()))
         draw.text((word.left + CHIP + 6, top), word.entry.name, INK, _font("DejaVuSans"))
         width = _font("DejaVuSans").getlength(word.entry.name + " ")
-        draw.text((word.left + CHIP + 6 + width, top), f"{word.entry.share:.0%}", MUTED, _font("DejaVuSans"))
+        draw.text((word.left + CHIP + 6 + width, top), _percent(word.entry.share), MUTED, _font("DejaVuSans"))
     return picture
+
+
+def _trimmed(views: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "h W 3"]:
+    """Without the empty rows above and below."""
+    drawn = np.flatnonzero((views != 255).any(axis=(1, 2)))
+    return views[max(drawn[0] - EDGE, 0) : drawn[-1] + 1 + EDGE] if len(drawn) else views
 
 
 def _views(mesh: Mesh, colours: UInt8[np.ndarray, "M 3"]) -> UInt8[np.ndarray, "V H H 3"]:
@@ -94,13 +100,19 @@ def _words(title: str, legend: Sequence[LegendEntry], width: int) -> list[_Word]
     """Where the title and each part go; a part that the line has no room for begins the next one."""
     words, left, row = [_Word(float(EDGE), 0, title, None)], EDGE + _font("DejaVuSans-Bold").getlength(title) + GAP, 0
     for entry in legend:
-        text = f"{entry.name} {entry.share:.0%}"
+        if not entry.share:
+            continue
+        text = f"{entry.name} {_percent(entry.share)}"
         size = CHIP + 6 + _font("DejaVuSans").getlength(text)
         if left + size > width - EDGE:
             left, row = float(EDGE), row + 1
         words.append(_Word(left, row, text, entry))
         left += size + GAP
     return words
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.01 else "<1%"
 
 
 @lru_cache(maxsize=2)

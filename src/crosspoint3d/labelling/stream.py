@@ -128,7 +128,17 @@ def _contents(place: Place) -> tuple[Mesh, str | None]:
     if place.candidate.procedural is not None:
         seed, index = place.candidate.procedural
         return procedural_shape(index, seed)
-    return read_mesh(place.candidate.source), place.candidate.category
+    return _read(place.candidate.source), place.candidate.category
+
+
+def _read(source: str) -> Mesh:
+    """Faces in the file's order where it can be told, else grouped by material."""
+    try:
+        return read_mesh(source, file_order=True)
+    except MeshError:
+        if not source.lower().endswith(".obj"):
+            raise
+        return read_mesh(source)
 
 
 def _sample(

@@ -4,7 +4,8 @@ from typing import Any
 
 LABELLED = ("segmenter", "classifier")
 """Kinds of folders that hold an encoder with a head for labels."""
-TERMS = """The weights are the work of whoever trained them and carry no licence of crosspoint3d (Apache-2.0, code only). Check the
+TERMS = """\
+The weights are the work of whoever trained them and carry no licence of crosspoint3d (Apache-2.0, code only). Check the
 terms of the training data before passing them on.
 """
 

@@ -160,7 +160,7 @@ def read_classifier(folder: Path) -> Classifier:
             head = ClassHead(**config["head"])
         classifier = Classifier(encoder, head, tuple(map(str, config["categories"])))
         classifier.temperature = float(config["temperature"])
-        classifier.points = config["points"]
+        classifier.points = None if config["points"] is None else int(config["points"])
     except (KeyError, TypeError, ValueError) as error:
         raise undescribed(folder, config, error, "the keys encoder, head, categories and temperature") from error
     fill(classifier, read_folder_weights(folder), folder)

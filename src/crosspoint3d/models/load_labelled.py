@@ -1,5 +1,6 @@
 """Fine-tuned networks by one short text: a run folder of finetune, a network's own folder, or published weights."""
 
+import warnings
 from pathlib import Path
 
 from crosspoint3d.config import UsageError
@@ -50,14 +51,23 @@ def load_segmenter(spec: str | Path, k: int | None = None) -> Segmenter:
         spec: a run folder of `finetune segment`, the folder of a segmenter, or a file of published weights of DGCNN's
             part segmentation network with its layers `conv7` to `conv11`.
         k: neighbours in the graphs instead of the recorded number. Published weights record none: without `k`, 40 is
-            taken, with a warning.
+            taken, with a warning. Nor do they name parts: with 16 categories and 50 parts they are ShapeNetPart's, else
+            numbered, with a warning.
 
     Raises:
         UsageError: the spec names nothing that can be loaded, or `k` does not apply.
     """
-    segmenter = (
-        load_published_segmenter(Path(spec)) if is_published(spec) else read_segmenter(_folder(spec, "segmenter"))
-    )
+    if not is_published(spec):
+        segmenter = read_segmenter(_folder(spec, "segmenter"))
+    else:
+        segmenter = load_published_segmenter(Path(spec))
+        if not all(segmenter.table.parts):
+            warnings.warn(
+                f"{Path(spec).name}: published weights do not name their {len(segmenter.table)} parts of "
+                f"{len(segmenter.table.categories)} categories, nor say which belong together: all are given to the "
+                "first category; set .table to say otherwise",
+                stacklevel=2,
+            )
     settle_k(segmenter, k)
     return segmenter
 

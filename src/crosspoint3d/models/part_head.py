@@ -96,10 +96,8 @@ class PartHead(nn.Module):
             generator: of dropout in training, on the device of the features; None is torch's own, as for `nn.Dropout`.
 
         Raises:
-            ValueError: there is not one category a cloud, or in training mode BatchNorm has a single row.
+            ValueError: in training mode BatchNorm has a single row, of which no variance can be taken.
         """
-        if len(category) != len(cloud):
-            raise ValueError(f"PartHead: {len(category)} categories for {len(cloud)} clouds; give one a cloud")
         one_hot = F.one_hot(category, self.categories).to(cloud.dtype)
         if self.point_norm is not None and self.cloud_norm is not None:
             per_point = normalised(per_point, self.point_norm)

@@ -146,11 +146,15 @@ def _encoder_arguments(layout: Layout, weights: Mapping[str, Tensor]) -> dict[st
 def _config(layout: Layout, weights: Mapping[str, Tensor]) -> dict[str, Any]:
     """The config of a tower as wide as the weights."""
     encoder = _encoder_arguments(layout, weights)
-    features = {"dgcnn": 2, "dgcnn-partseg": 1}.get(layout.kind, 0) * encoder.get("emb_dims", 0) or 2048
+    emb_dims = encoder.get("emb_dims", 2048)
     hidden, out = weights.get(f"{HEAD}0.weight"), weights.get(f"{HEAD}3.weight")
     head = None
     if hidden is not None and out is not None:
-        widths = {"in_dims": features, "hidden_dims": _rows(hidden), "out_dims": _rows(out)}
+        widths = {
+            "in_dims": 2 * emb_dims if layout.kind == "dgcnn" else emb_dims,
+            "hidden_dims": _rows(hidden),
+            "out_dims": _rows(out),
+        }
         head = widths | {"bias": f"{HEAD}0.bias" in weights}
     return {"kind": layout.kind, "encoder": encoder, "head": head}
 

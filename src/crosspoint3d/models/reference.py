@@ -142,7 +142,7 @@ def _dgcnn_partseg(model: DGCNNPartSeg, points: Tensor, training: bool, search: 
 
 
 def _pointnet(model: PointNet | PointNetPartSeg, points: Tensor, training: bool) -> tuple[Tensor, Tensor]:
-    """PointNet gives its second layer's result as it is aligned; the other network gives all before it is, and after."""
+    """PointNet gives its second layer's result as it is aligned, the other network the third's before and after."""
 
     def aligned(net: TNet | None, x: Tensor) -> Tensor:
         return x if net is None else _align(net, x, _through(net.points, x, training), training)

@@ -83,14 +83,14 @@ class Segmenter(nn.Module):
     def forward(
         self,
         points: Float[Tensor, "B N 3"],
-        category: Int64[Tensor, " B"],
+        category: Int64[Tensor, " M"],
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "B N Q"]:
         """Logits of every point for the parts of all categories.
 
         Args:
             points: clouds that are centred, of radius 1 and y up.
-            category: of each cloud, an index into `table.categories`.
+            category: (B,), of each cloud, an index into `table.categories`.
             generator: of dropout in training; None is torch's own.
 
         Raises:
@@ -98,6 +98,8 @@ class Segmenter(nn.Module):
                 a value that is not finite, or in training mode there is a single cloud where BatchNorm needs more.
         """
         require_clouds("Segmenter", self.encoder, points)
+        if len(category) != len(points):
+            raise ValueError(f"Segmenter: category: {len(category)} for {len(points)} clouds; give one a cloud")
         low, high = (int(value) for value in category.aminmax()) if len(category) else (0, 0)
         if low < 0 or high >= self.head.categories:
             wrong = low if low < 0 else high
@@ -177,7 +179,7 @@ def read_segmenter(folder: Path) -> Segmenter:
             encoder = build_point_encoder(config["encoder"])
             head = PartHead(**config["head"])
         segmenter = Segmenter(encoder, head, PartsTable.from_dict(config["parts_table"]))
-        segmenter.points = config["points"]
+        segmenter.points = None if config["points"] is None else int(config["points"])
     except (KeyError, TypeError, ValueError) as error:
         raise undescribed(folder, config, error, "the keys encoder, head, parts_table and points") from error
     fill(segmenter, read_folder_weights(folder), folder)

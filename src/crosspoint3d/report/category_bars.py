@@ -42,8 +42,9 @@ def parts_by_category(details: dict[str, Any]) -> dict[str, list[PartRow]]:
     """IoU of each part over all test points, by category; empty where `details` does not hold it."""
     found: dict[str, list[PartRow]] = {}
     for row in _rows(details, "per_part"):
-        iou = 100 * row["iou"] if _known(row.get("iou")) else None
-        part = PartRow(str(row.get("name")), iou, "–" if iou is None else f"{iou:.1f} %")
+        iou = _number(row.get("iou"))
+        place, words = (None, "–") if iou is None else (_place(iou), f"{100 * iou:.1f} %")
+        part = PartRow(str(row.get("name")), place, words)
         found.setdefault(str(row.get("category")), []).append(part)
     return found
 
@@ -51,18 +52,18 @@ def parts_by_category(details: dict[str, Any]) -> dict[str, list[PartRow]]:
 def _iou_bars(details: dict[str, Any]) -> list[CategoryBar]:
     bars = []
     for row in _rows(details, "per_category"):
-        iou, half, points, shapes = (row.get(name) for name in ("iou", "ci95", "point_accuracy", "shapes"))
-        if not _known(iou):
+        iou, half, points, shapes = (_number(row.get(name)) for name in ("iou", "ci95", "point_accuracy", "shapes"))
+        if iou is None:
             continue
-        wide = _known(half) and half > 0
+        half = half or 0.0
         bars.append(
             CategoryBar(
                 name=str(row.get("name")),
                 length=_place(iou),
-                interval=(_place(iou - half), _place(iou + half)) if wide else None,
-                score=f"{100 * iou:.1f}" + f" ± {100 * half:.1f}" * wide + " %",
-                shapes=number(shapes) if _known(shapes) else "?",
-                more=f"{100 * points:.1f} % of its points right" if _known(points) else "",
+                interval=(_place(iou - half), _place(iou + half)) if half > 0 else None,
+                score=f"{100 * iou:.1f}" + (f" ± {100 * half:.1f}" if half < 1 else " ± over 100") * (half > 0) + " %",
+                shapes="?" if shapes is None else number(shapes),
+                more="" if points is None else f"{100 * points:.1f} % of its points right",
             )
         )
     return bars
@@ -74,7 +75,7 @@ def _accuracy_bars(result: Result) -> list[CategoryBar]:
     for row in table.categories if table else []:
         if row.trained is None:
             continue
-        words = f"most often taken for {row.taken_for[0]} ({number(row.taken_for[1])})" if row.taken_for else ""
+        words = f"{number(row.taken_for[1])} taken for {row.taken_for[0]}" if row.taken_for else ""
         bars.append(
             CategoryBar(row.name, _place(row.trained), None, f"{100 * row.trained:.1f} %", number(row.shapes), words)
         )
@@ -86,8 +87,8 @@ def _rows(details: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
 
 
-def _known(value: Any) -> bool:
-    return isinstance(value, int | float) and isfinite(value)
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and isfinite(value) else None
 
 
 def _place(share: float) -> float:

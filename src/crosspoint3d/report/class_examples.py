@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from crosspoint3d.report.finetuned_run import read_examples
 from crosspoint3d.report.pictures import data_uri, draw_cloud
 from crosspoint3d.report.rows import percent
 from crosspoint3d.report.sections import Missing
@@ -28,15 +29,14 @@ class ClassExample:
 
 def class_examples(path: Path) -> dict[str, list[ClassExample]] | Missing:
     """The shapes of a run's examples.npz by kind (`KINDS`); a Missing where there are none."""
+    arrays = read_examples(path)
+    if isinstance(arrays, Missing):
+        return arrays
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
         names = arrays["category_names"].tolist()
         drawn = [(kind, _example(arrays, row, names)) for row, kind in enumerate(arrays["kinds"].tolist())]
-    except FileNotFoundError:
-        return Missing(f"{path.name} is missing: there are no shapes to draw")
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        return Missing(f"{path.name} cannot be read: {error!r}")
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        return Missing(f"{path.name} does not hold what it should: {error!r}")
     found = {title: [example for own, example in drawn if own == kind] for kind, title in KINDS.items()}
     shown = {title: examples for title, examples in found.items() if examples}
     return shown or Missing(f"{path.name} holds no shape")

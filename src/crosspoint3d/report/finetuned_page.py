@@ -14,15 +14,15 @@ from crosspoint3d.report.class_examples import class_examples
 from crosspoint3d.report.evaluations import Chart, confusion_chart, evaluation_of
 from crosspoint3d.report.finetuned_run import EXAMPLES, FinetunedRun, Kind, read_finetuned
 from crosspoint3d.report.finetuned_scores import (
-    MEANINGS,
     finetuned_cards,
     finetuned_subtitle,
+    label_and_meaning,
     score_lines,
     trainings,
 )
 from crosspoint3d.report.part_examples import part_examples
 from crosspoint3d.report.render import Page, render
-from crosspoint3d.report.rows import label_of, percent
+from crosspoint3d.report.rows import percent
 from crosspoint3d.report.scores import score_table
 from crosspoint3d.report.sections import Missing
 from crosspoint3d.report.seed_figures import loss_figure, reliability_figure, seed_color, validation_figure
@@ -44,12 +44,15 @@ def finetuned_page(path: Path, kind: Kind) -> Page:
     draw = part_examples if kind == "segment" else class_examples
     examples = draw(run.path / EXAMPLES) if run.result else unfinished
     others = [
-        evaluation_of(f"other-{place}", folder, result, open_classes=False)
+        (
+            evaluation_of(f"other-{place}", folder, result, open_classes=False),
+            score_lines(result) * (not result.untrained),
+        )
         for place, (folder, result) in enumerate(run.results.items())
     ]
     training = _training_charts(run)
     classes = _class_charts(run.result) if run.result else []
-    charts = [*training, *classes, *(chart for part in others for chart in [*part.curves, *part.classes])]
+    charts = [*training, *classes, *(chart for part, _ in others for chart in [*part.curves, *part.classes])]
     page = render(
         "finetuned.html",
         run=run,
@@ -64,6 +67,7 @@ def finetuned_page(path: Path, kind: Kind) -> Page:
         classes=classes,
         examples=examples,
         trainings=trainings(run),
+        chosen_by=label_and_meaning(run.chosen_by)[0],
         training=training,
         colors=[seed_color(place) for place in range(len(run.seeds))],
         weights=_weights(run),
@@ -81,7 +85,7 @@ def finetuned_page(path: Path, kind: Kind) -> Page:
 def _training_charts(run: FinetunedRun) -> list[Chart]:
     if not any(seed.metrics for seed in run.seeds):
         return []
-    label = MEANINGS.get(run.chosen_by, (label_of(run.chosen_by), ""))[0]
+    label = label_and_meaning(run.chosen_by)[0]
     charts = [Chart("training-loss", "Training loss, mean of each epoch", loss_figure(run.seeds), 300)]
     splits = {split for seed in run.seeds if (split := seed.validations(run.chosen_by)[0])}
     if splits:
@@ -97,12 +101,12 @@ def _class_charts(result: Result) -> list[Chart]:
     charts = [confusion_chart("classes", table)] if table else []
     found = _calibrations(result.details)
     if found:
-        before, after = found.get("before"), found["after"]
-        words = f"Expected calibration error {percent(after.ece)}"
-        if before:
-            words += f" at the fitted temperature, {percent(before.ece)} before"
+        after = found["after"]
+        before = found["before"] if found.get("before", after) != after else None
+        changed = f" at the fitted temperature, {percent(before.ece)} as trained" if before else ", as trained"
+        words = f"Expected calibration error {percent(after.ece)}{changed}; the answers of all seeds together."
         figure = reliability_figure(before, after)
-        charts.append(Chart("reliability", "How far confidence can be believed", figure, 400, words + "."))
+        charts.append(Chart("reliability", "How far confidence can be believed", figure, 400, words))
     return charts
 
 
@@ -119,4 +123,5 @@ def _calibrations(details: dict[str, Any]) -> dict[str, Calibration]:
 def _weights(run: FinetunedRun) -> list[tuple[str, list[str]]]:
     """Names of weights by where they come from, in words."""
     lists = [(words, run.weights.get(name)) for name, words in WEIGHTS.items()]
-    return [(words, [str(key) for key in keys]) for words, keys in lists if isinstance(keys, list)]
+    known = [(words, [str(key) for key in keys]) for words, keys in lists if isinstance(keys, list)]
+    return [(words, keys) for words, keys in known if keys or words != WEIGHTS["not_needed"]]

@@ -1,12 +1,17 @@
 """What the folder of a fine-tuning holds, read leniently: whatever is missing or broken becomes a note."""
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from crosspoint3d.evaluation.result import Result
 from crosspoint3d.evaluation.result_files import RESULT
 from crosspoint3d.report.run import read_mapping, read_metrics, read_one_result, read_results
+from crosspoint3d.report.sections import Missing
 from crosspoint3d.training.finetune_run import OUTCOME, WEIGHTS
 from crosspoint3d.training.run_folder import CONFIG, SUMMARY
 
@@ -122,6 +127,17 @@ def read_finetuned(path: Path, kind: Kind) -> FinetunedRun:
         results=read_results(path, problems),
         problems=tuple(problems),
     )
+
+
+def read_examples(path: Path) -> dict[str, np.ndarray] | Missing:
+    """The arrays of a run's examples.npz; a Missing where there are none, or they cannot be read."""
+    try:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+            return dict(file)
+    except FileNotFoundError:
+        return Missing(f"{path.name} is missing: there are no shapes to draw.")
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        return Missing(f"{path.name} cannot be read: {error}")
 
 
 def _seed_folders(path: Path) -> list[Path]:

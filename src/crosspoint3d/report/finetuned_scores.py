@@ -40,9 +40,9 @@ HEADLINES = (
 )  # fmt: skip
 """Scores that have a card."""
 MODES = {
-    "full": "encoder and head trained",
-    "frozen": "head trained on a frozen encoder",
-    "scratch": "trained from fresh weights",
+    "full": "encoder and head trained from {encoder}",
+    "frozen": "head trained on the frozen encoder {encoder}",
+    "scratch": "trained from fresh weights of the architecture of {encoder}",
 }
 
 
@@ -76,7 +76,7 @@ def finetuned_cards(run: FinetunedRun) -> list[Card]:
         if run.result and score:
             chance, many = run.result.chance.get(name), score["n"] > 1
             lines = [f"mean of {score['n']} seeds"] * many
-            lines += [f"chance {percent(chance)}"] * (chance is not None)
+            lines += [] if chance is None else [f"chance {percent(chance)}"]
             spread = f"± {100 * score['ci95']:.1f}" if many else ""
             shown.append(Card(MEANINGS[name][0], percent(score["mean"]), lines, spread=spread))
     if not run.result:
@@ -97,9 +97,9 @@ def finetuned_subtitle(run: FinetunedRun) -> str:
     encoder = run.network.get("encoder")
     if isinstance(encoder, dict):
         words.append(network_name(str(encoder.get("kind", "encoder")), encoder))
-    config = run.config
-    words.append(f"{MODES.get(str(config.get('mode')), 'trained')} (--encoder {config.get('encoder', 'unknown')})")
-    words.append(f"data {config.get('data', 'unknown')}")
+    origin = MODES.get(str(run.config.get("mode")), "from {encoder}")
+    words.append(origin.format(encoder=run.config.get("encoder", "an encoder that is not recorded")))
+    words.append(f"labels of {run.config.get('data', 'data that is not recorded')}")
     return " · ".join(words)
 
 
@@ -107,10 +107,15 @@ def score_lines(result: Result) -> list[ScoreLine]:
     """All scores of a result, in its order."""
     lines = []
     for name, score in result.scores.items():
-        label, meaning = MEANINGS.get(name, (label_of(name), ""))
+        label, meaning = label_and_meaning(name)
         values = ", ".join(f"{100 * value:.1f}" for value in score.get("values", [])) if score["n"] > 1 else ""
         lines.append(ScoreLine(score_row(result, name, "", label), meaning, values))
     return lines
+
+
+def label_and_meaning(name: str) -> tuple[str, str]:
+    """A score's name for readers, and what it says (empty where nobody wrote it down)."""
+    return MEANINGS.get(name, (label_of(name), ""))
 
 
 def trainings(run: FinetunedRun) -> list[Training]:
@@ -123,7 +128,6 @@ def _training(run: FinetunedRun, seed: SeedRun) -> Training:
     split, epochs, values = seed.validations(score)
     kept = seed.kept_after(score)
     place = min(range(len(epochs)), key=lambda i: abs(epochs[i] - kept)) if epochs and kept is not None else None
-    label = MEANINGS.get(score, (label_of(score), ""))[0]
     test, done = _score(outcome, score), outcome.get("epochs")
     if done is None and seed.metrics:
         done = f"{seed.metrics[-1]['step'] / seed.steps_per_epoch:.0f} so far"
@@ -131,7 +135,7 @@ def _training(run: FinetunedRun, seed: SeedRun) -> Training:
         seed=seed.seed,
         epochs="?" if done is None else str(done),
         kept="?" if kept is None else f"{kept:.0f}",
-        chosen="last epoch" if place is None else f"{percent(values[place])} {label} on {split}",
+        chosen="last epoch" if place is None else f"{percent(values[place])} on {split}",
         test=test,
         time=duration(outcome["seconds"]) if isinstance(outcome.get("seconds"), int | float) else "not finished",
         best=len(run.seeds) > 1 and run.summary.get("best_seed") == seed.seed,
@@ -161,7 +165,9 @@ def _training_card(run: FinetunedRun) -> Card:
     kept = [value for seed in run.seeds if (value := seed.kept_after(run.chosen_by)) is not None]
     epochs = [f" of {seed.outcome['epochs']}" for seed in run.seeds if "epochs" in seed.outcome][:1]
     lines = [f"{len(run.seeds)} seeds"] * (len(run.seeds) > 1)
-    lines += [f"kept epoch {', '.join(f'{value:.0f}' for value in kept)}{''.join(epochs)}"] * bool(kept)
+    lines += [
+        f"kept epoch{'s' * (len(kept) > 1)} {', '.join(f'{value:.0f}' for value in kept)}{''.join(epochs)}"
+    ] * bool(kept)
     chosen = {split for seed in run.seeds if (split := seed.validations(run.chosen_by)[0])}
     lines += [f"best on {'validation' if split == 'val' else 'test'} shapes" for split in sorted(chosen)]
     return Card("Training time", duration(seconds) if isinstance(seconds, int | float) else "?", lines)

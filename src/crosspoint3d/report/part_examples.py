@@ -7,18 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Integer, UInt8
+from jaxtyping import Float32, Integer, UInt8
 
 from crosspoint3d.data.mesh import Mesh
 from crosspoint3d.data.part_labels import PartsTable
 from crosspoint3d.data.render import render_views
+from crosspoint3d.geometry import HALF_ANGLE_TANGENT, camera_matrix
 from crosspoint3d.part_colours import css, part_colours
 from crosspoint3d.report.examples import Tile
+from crosspoint3d.report.finetuned_run import read_examples
 from crosspoint3d.report.pictures import data_uri
 from crosspoint3d.report.sections import Missing
 from crosspoint3d.report.shapes import DEFAULT_POSE
 
 SIZE = 256
+FILL = 0.93
+"""Share of half the picture that a shape may reach."""
+NEAREST = 0.1
 RIGHT, WRONG, FOREIGN = (206, 213, 221), (197, 38, 52), (28, 39, 51)
 KINDS = {"worst": "Worst", "median": "Median", "best": "Best"}
 
@@ -46,16 +51,14 @@ class PartExample:
 
 def part_examples(path: Path) -> dict[str, list[PartExample]] | Missing:
     """The shapes of a run's examples.npz by kind (`KINDS`), each drawn three times; a Missing where it has none."""
+    arrays = read_examples(path)
+    if isinstance(arrays, Missing):
+        return arrays
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
         table = _table(arrays["part_names"].tolist(), arrays["part_categories"].tolist())
-        kinds = arrays["kinds"].tolist()
-        drawn = [(kind, _example(arrays, row, table)) for row, kind in enumerate(kinds)]
-    except FileNotFoundError:
-        return Missing(f"{path.name} is missing: there are no shapes to draw")
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        return Missing(f"{path.name} cannot be read: {error!r}")
+        drawn = [(kind, _example(arrays, row, table)) for row, kind in enumerate(arrays["kinds"].tolist())]
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        return Missing(f"{path.name} does not hold what it should: {error!r}")
     found = {title: [example for own, example in drawn if own == kind] for kind, title in KINDS.items()}
     shown = {title: examples for title, examples in found.items() if examples}
     return shown or Missing(f"{path.name} holds no shape")
@@ -96,8 +99,12 @@ def _iou(truth: Integer[np.ndarray, " N"], predicted: Integer[np.ndarray, " N"],
     return f"{100 * ((truth == part) & (predicted == part)).sum() / either:.0f} %" if either else ""
 
 
-def draw_points(points: np.ndarray, colours: UInt8[np.ndarray, "N 3"], size: int = SIZE) -> UInt8[np.ndarray, "H W 3"]:
+def draw_points(points: Float32[np.ndarray, "N 3"], colours: UInt8[np.ndarray, "N 3"]) -> UInt8[np.ndarray, "H W 3"]:
     """A cloud as balls of these colours, as large as the picture allows."""
+    centre = (points.min(axis=0) + points.max(axis=0)).astype(np.float64) / 2
+    turned = (points - centre) @ camera_matrix(np.array(DEFAULT_POSE))[:3, :3].astype(np.float64).T
+    distance = float((turned[:, 2] + np.abs(turned[:, :2]).max(axis=1) / (HALF_ANGLE_TANGENT * FILL)).max())
+    pose = np.array([[*DEFAULT_POSE[:2], max(distance, NEAREST)]], np.float32)
     mesh = Mesh(np.ascontiguousarray(points), np.zeros((0, 3), np.int32), vertex_colors=np.ascontiguousarray(colours))
-    picture: np.ndarray = render_views(mesh, poses=np.array([DEFAULT_POSE], np.float32), image_size=size)[0]
+    picture: np.ndarray = render_views(mesh, poses=pose, image_size=SIZE, frame=(centre, 1.0))[0]
     return picture

@@ -152,7 +152,9 @@ def data_entries(table: ShapeTable) -> list[Entry]:
         Entry("refused", f"{refused:,}"),
         Entry("categories", str(len(categories) or "none")),
     ]
-    return entries + [Entry(name.replace("_", " "), _plain(value)) for name, value in table.settings.items()]
+    return entries + [
+        Entry(name.replace("_", " "), _plain(value)) for name, value in table.settings.items() if name != "parts_table"
+    ]
 
 
 def duration(seconds: float | int) -> str:

@@ -53,6 +53,10 @@ def read_run(path: Path) -> RunRecord:
         remedy = "give a folder that `crosspoint3d pretrain` or `finetune` wrote"
         if (path / "checkpoint").is_dir():
             remedy = f"the run is not finished: go on with `crosspoint3d pretrain --out {path} --resume`"
+        elif any(path.glob("seed-*")):
+            remedy = (
+                f"no epoch of its fine-tuning is finished: go on with `crosspoint3d finetune … --out {path} --resume`"
+            )
         raise UsageError(f"run folder {path}: there is no encoder/ in it; {remedy}")
     problems: list[str] = []
     image = path / "image_encoder" / "config.json"

@@ -68,10 +68,13 @@ def reliability_figure(before: Calibration | None, after: Calibration) -> go.Fig
     """
     figure = base_figure("right, %", "confidence, %")
     figure.add_scatter(
-        x=[0, 100], y=[0, 100], mode="lines", name="believable", hoverinfo="skip",
+        x=[0, 100], y=[0, 100], mode="lines", name="confidence equal to accuracy", hoverinfo="skip",
         line={"color": MUTED, "width": 1.2, "dash": "dot"},
     )  # fmt: skip
-    for name, found, color in (("before", before, BEFORE), ("after", after, AFTER)):
+    for name, found, color in (
+        ("as trained", before, BEFORE),
+        ("fitted temperature" if before else "as trained", after, AFTER),
+    ):
         if found is None:
             continue
         kept = [(part.confidence, part.accuracy, part.count) for part in found.bins if part.confidence is not None]

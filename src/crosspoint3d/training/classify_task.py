@@ -14,11 +14,11 @@ from torch import Tensor
 from crosspoint3d.config import FinetuneClassifyConfig
 from crosspoint3d.data.class_clouds import ClassClouds, ClassSplit
 from crosspoint3d.evaluation.calibration import calibration
+from crosspoint3d.evaluation.class_predictions import calibrated, class_logits, probabilities
 from crosspoint3d.evaluation.features import subsample
 from crosspoint3d.evaluation.metrics import accuracies, confusion
 from crosspoint3d.losses import smoothed_cross_entropy
 from crosspoint3d.models.classifier import build_classifier, has_class_head, save_classifier
-from crosspoint3d.training.classify_answers import calibrated, class_logits, probabilities
 from crosspoint3d.training.finetune import Answers, Task
 from crosspoint3d.training.label_weights import label_weights
 from crosspoint3d.training.weights_taken import encoder_record, head_for, origin_of, starting_encoder, weights_taken
@@ -43,7 +43,6 @@ def classify_task(config: FinetuneClassifyConfig, clouds: ClassClouds, seed: int
     train = clouds.train
     tower = starting_encoder(config, seed)
     head = head_for(config, published=has_class_head(tower.encoder))
-    encoder = encoder_record(config, tower)
     model = build_classifier(tower.encoder, clouds.categories, head, seed).to(device)
     model.points = config.points
     balanced = config.class_weights == "balanced"
@@ -96,7 +95,7 @@ def classify_task(config: FinetuneClassifyConfig, clouds: ClassClouds, seed: int
         save=lambda folder: save_classifier(model, folder / MODEL, origin_of(config, seed)),
         weights=weights_taken(config, tower, model),
         record={
-            "encoder": encoder,
+            "encoder": encoder_record(config, tower),
             "clouds_sha256": _clouds_hash(clouds),
             "head": head,
             "labelled": {"shapes": len(train)} | clouds.record["labelled"],

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,11 +20,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from crosspoint3d.config import FinetuneConfig, RunError
-from crosspoint3d.runtime import generator_for
 from crosspoint3d.training import checkpoint, metrics
-from crosspoint3d.training.parameter_groups import build_optimizer, set_rate
+from crosspoint3d.training.finetune_step import batch_rows, update
+from crosspoint3d.training.parameter_groups import build_optimizer
 from crosspoint3d.training.schedule import learning_rate
-from crosspoint3d.training.seeded import seeded
 
 CHECKPOINT_SECONDS = 60.0
 MOST_ROWS = 1000
@@ -139,21 +139,29 @@ def train(config: FinetuneConfig, task: Task, folder: Path, seed: int, stop: thr
             rows = batch_rows(task.shapes, config.batch_size, seed, epoch, number)
             lr = learning_rate(step, total, peak=config.lr, warmup=config.warmup, floor=config.final_lr)
             at = time.monotonic()
-            loss = _update(config, task, optimizer, folder, rows, seed, step, lr)
+            loss, norm = update(config, task.model, optimizer, partial(task.loss, rows), seed=seed, step=step, lr=lr)
             speed = len(rows) / max(time.monotonic() - at, 1e-9)
             step += 1
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                kept = checkpoint.checkpoint_step(folder)
+                raise RunError(
+                    f"seed {seed}, step {step}: loss {loss}, gradient norm {norm}, learning rate {lr:.2g}. "
+                    + (f"The state of step {kept} is kept in {folder / checkpoint.FILE}; " if kept is not None else "")
+                    + "start a new run with a lower --lr, or with --grad-clip"
+                )
             row = {"step": step, "epoch": epoch, "loss": loss, "lr": lr, "shapes_per_s": speed}
-            done = step // steps_per_epoch if step % steps_per_epoch == 0 else 0
-            if done and task.validation and (done % config.validate_every == 0 or done == epochs):
+            done, rest = divmod(step, steps_per_epoch)
+            validates = rest == 0 and (done % config.validate_every == 0 or done == epochs)
+            if validates and task.validation:
                 scores = task.score(task.validation)
                 row |= {f"{task.validation}/{name}": value for name, value in scores.items()}
                 best.consider(task, scores, done)
-            if step % log_every == 0 or step == total or len(row) > 5:
+            if validates or step % log_every == 0:
                 metrics.append(folder, row)
                 shown = f"{100 * best.scores[task.chosen_by]:.1f}" if best.scores else "-"
                 bar.set_postfix({"loss": f"{loss:.3f}", task.chosen_by: shown}, refresh=False)
             bar.update()
-            if step == total or (done and time.monotonic() - saved_at >= CHECKPOINT_SECONDS):
+            if step == total or time.monotonic() - saved_at >= CHECKPOINT_SECONDS:
                 save()
                 saved_at = time.monotonic()
     if step < total:
@@ -165,50 +173,6 @@ def train(config: FinetuneConfig, task: Task, folder: Path, seed: int, stop: thr
     return Trained(total, epochs, best.epochs or epochs, best.scores, spent + time.monotonic() - began)
 
 
-def batch_rows(shapes: int, batch_size: int, seed: int, epoch: int, number: int) -> Int64[np.ndarray, " B"]:
-    """The rows of one step: every epoch has an order of its own; what is left of it after whole batches is not seen.
-
-    Fewer shapes than a batch make one batch of all; one alone is seen twice at once, as BatchNorm needs it.
-    """
-    if shapes == 1:
-        return np.zeros(2, dtype=np.int64)
-    order = np.random.default_rng([seed, epoch]).permutation(shapes)
-    return order[number * batch_size : (number + 1) * batch_size]
-
-
-def _update(
-    config: FinetuneConfig,
-    task: Task,
-    optimizer: torch.optim.Optimizer,
-    folder: Path,
-    rows: Int64[np.ndarray, " B"],
-    seed: int,
-    step: int,
-    lr: float,
-) -> float:
-    """One step; the loss. Frozen encoders stay in eval mode: their BatchNorm statistics do not move."""
-    device = next(task.model.parameters()).device
-    task.model.train()
-    if config.mode == "frozen":
-        task.model.get_submodule("encoder").eval()
-    optimizer.zero_grad(set_to_none=True)
-    with seeded(seed, step, device):
-        loss = task.loss(rows, generator_for(seed, step, 0, device=device))
-        torch.autograd.backward(loss)
-    norm = torch.nn.utils.clip_grad_norm_(task.model.parameters(), config.grad_clip or math.inf)
-    values = torch.stack([loss.detach(), norm.to(loss.dtype)]).tolist()
-    if not all(map(math.isfinite, values)):
-        kept = checkpoint.checkpoint_step(folder)
-        raise RunError(
-            f"seed {seed}, step {step + 1}: loss {values[0]}, gradient norm {values[1]}, learning rate {lr:.2g}. "
-            + (f"The state of step {kept} is kept in {folder / checkpoint.FILE}; " if kept is not None else "")
-            + "start a new run with a lower --lr, or with --grad-clip"
-        )
-    set_rate(optimizer, lr)
-    optimizer.step()
-    return float(values[0])
-
-
 @dataclass
 class _Best:
     """The best validation so far: its scores, after how many epochs, and the weights, on the CPU."""
@@ -218,7 +182,7 @@ class _Best:
     weights: dict[str, Tensor] = field(default_factory=dict)
 
     def consider(self, task: Task, scores: dict[str, float], epochs: int) -> None:
-        if self.scores and scores[task.chosen_by] <= self.scores[task.chosen_by]:
+        if self.scores and scores[task.chosen_by] < self.scores[task.chosen_by]:
             return
         self.scores, self.epochs = scores, epochs
         self.weights = {name: value.detach().cpu().clone() for name, value in task.model.state_dict().items()}

@@ -50,7 +50,7 @@ def finetune_record(
             "optimizer": _optimizer(config),
             "schedule": f"linear warm-up over {config.warmup:g} of the steps, then half a cosine to "
             f"{config.final_lr:g} of the peak",
-            "loss": f"cross entropy over all labels, smoothing {config.label_smoothing:g}, "
+            "loss": f"cross entropy, smoothing {config.label_smoothing:g}, "
             f"{'balanced' if config.class_weights == 'balanced' else 'no'} label weights",
             "augmentation": config.augment,
             "votes": config.votes,

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -139,6 +140,8 @@ def run_seeds(config: FinetuneConfig, build: Callable[[int], Task]) -> list[Outc
         UsageError: `build` refuses. RunError: see `train`.
     """
     outcomes: list[Outcome] = []
+    if config.resume and not seed_folder(config, 0).exists():
+        sys.stderr.write(f"no checkpoint in {config.out}: starting at step 0\n")
     with runtime.stop_requests() as stop:
         for seed in range(config.seeds):
             folder = seed_folder(config, seed)

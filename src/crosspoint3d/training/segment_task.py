@@ -42,12 +42,13 @@ def segment_task(config: FinetuneSegmentConfig, clouds: PartClouds, seed: int, d
     labelled = labelled_shapes(config, clouds, seed)
     tower = starting_encoder(config, seed)
     head = head_for(config, published=has_part_head(tower.encoder))
-    encoder = encoder_record(config, tower)
     model = build_segmenter(tower.encoder, clouds.table, head, seed).to(device)
     model.points = config.points
     balanced = config.class_weights == "balanced"
     weights = label_weights(labelled.parts, len(clouds.table)).to(device) if balanced else None
     clean = config.protocol == "clean"
+    within = config.loss_over == "category"
+    allowed = torch.from_numpy(clouds.table.allowed()).to(device)
     chooses: Literal["val", "test"] | None = "test" if not clean else "val" if len(clouds.val) else None
 
     def loss(rows: Int64[np.ndarray, " B"], generator: torch.Generator) -> Float[Tensor, ""]:
@@ -55,8 +56,10 @@ def segment_task(config: FinetuneSegmentConfig, clouds: PartClouds, seed: int, d
         points, parts = drawn_points(batch, config.points, generator)
         seen = augment_labelled(points, config.augment, generator)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-            logits = model(seen, torch.from_numpy(batch.categories).to(device))
-        return smoothed_cross_entropy(logits.float(), parts, config.label_smoothing, weights)
+            category = torch.from_numpy(batch.categories).to(device)
+            logits = model(seen, category)
+        rivals = allowed[category][:, None].expand_as(logits) if within else None
+        return smoothed_cross_entropy(logits, parts, config.label_smoothing, weights, rivals)
 
     def predicted(split: PartSplit, votes: int) -> Int16[np.ndarray, "_ N"]:
         return predict_parts(
@@ -84,12 +87,13 @@ def segment_task(config: FinetuneSegmentConfig, clouds: PartClouds, seed: int, d
         save=lambda folder: save_segmenter(model, folder / MODEL, origin_of(config, seed)),
         weights=weights_taken(config, tower, model),
         record={
-            "encoder": encoder,
+            "encoder": encoder_record(config, tower),
             "clouds_sha256": _clouds_hash(clouds),
             "head": head,
             "labelled": {"shapes": len(labelled), "of": len(clouds.train), "sha256": _ids_hash(labelled, clouds.table)},
             "validation_shapes": len(clouds.val) if chooses == "val" else 0,
             "answers": "parts of the shape's category" if clean else "any part",
+            "loss_over": "parts of the shape's category" if within else "all parts",
         },
     )
 

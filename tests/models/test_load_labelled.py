@@ -1,0 +1,86 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from crosspoint3d.config import UsageError
+from crosspoint3d.data.part_labels import PartsTable
+from crosspoint3d.models import (
+    PointNet,
+    Tower,
+    build_classifier,
+    build_segmenter,
+    load_classifier,
+    load_encoder,
+    load_segmenter,
+    save_classifier,
+    save_segmenter,
+    save_tower,
+)
+
+TABLE = PartsTable(("chair",), ((0, 1),), ("seat", "leg"))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of finetune segment, finetune classify and pretrain, and an empty folder."""
+    folder = tmp_path_factory.mktemp("runs")
+    encoder = PointNet(8)
+    save_segmenter(build_segmenter(encoder, TABLE, "light", 0), folder / "segment" / "segmenter", {})
+    save_classifier(build_classifier(encoder, ("chair",), "light", 0), folder / "classify" / "classifier", {})
+    for name in ("segment", "classify", "pretrain"):
+        save_tower(Tower(encoder, None), folder / name / "encoder", {})
+    (folder / "empty").mkdir()
+    return folder
+
+
+def test_a_run_is_a_network_and_an_encoder(runs: Path) -> None:
+    points = torch.randn(2, 10, 3, generator=torch.Generator().manual_seed(0))
+    segmenter, classifier = load_segmenter(runs / "segment"), load_classifier(str(runs / "classify"))
+    for network, name in ((segmenter, "segment"), (classifier, "classify")):
+        assert torch.equal(load_encoder(runs / name)(points), network.encoder(points))
+    assert segmenter.table == TABLE and classifier.categories == ("chair",)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("classify", r"classify: this run is of finetune classify; train one with crosspoint3d finetune segment"),
+        ("classify/classifier", r"the folder holds a classifier, no segmenter; train one with .*finetune segment"),
+        ("pretrain", r"this run holds an encoder, but no segmenter; train one with crosspoint3d finetune segment"),
+        ("pretrain/encoder", r"the folder holds an encoder \(pointnet\), no segmenter; train one with .*finetune seg"),
+        ("empty", r"neither segmenter/ nor config\.json is in this folder; train one"),
+        (
+            "nowhere",
+            r"nowhere: no such folder; use a run folder of finetune segment, the folder of a segmenter, or pub",
+        ),
+    ],
+)
+def test_what_is_no_segmenter_is_said_to_be_what_it_is(runs: Path, name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_segmenter(runs / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("segment", r"this run is of finetune segment; train one with crosspoint3d finetune classify"),
+        ("segment/segmenter", r"the folder holds a segmenter, no classifier"),
+        ("pretrain", r"this run holds an encoder, but no classifier"),
+        ("nowhere", r"use a run folder of finetune classify"),
+    ],
+)
+def test_what_is_no_classifier_is_said_to_be_what_it_is(runs: Path, name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_classifier(runs / name)
+
+
+@pytest.mark.parametrize("spec", ["random:dgcnn", "onnx:model.onnx", "numpy:sum"])
+def test_what_names_an_encoder_names_no_network(spec: str) -> None:
+    with pytest.raises(UsageError, match="no such folder; use a run folder of finetune segment"):
+        load_segmenter(spec)
+
+
+def test_k_must_apply(runs: Path) -> None:
+    with pytest.raises(UsageError, match="k=7: PointNet has no neighbour graph"):
+        load_segmenter(runs / "segment", k=7)
