@@ -168,6 +168,22 @@ def test_gradient_of_smoothed_cross_entropy_is_probability_less_the_wanted_one(w
     assert torch.autograd.gradcheck(lambda z: smoothed_cross_entropy(z, labels, 0.2, weights), (logits,))
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_only_allowed_labels_compete(smoothing: float) -> None:
+    logits = (3 * rows(4, 6, 5)).requires_grad_()
+    allowed = torch.tensor([[1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 1, 0], [0, 0, 1, 1, 1, 0], [0, 0, 0, 0, 0, 1]]).bool()
+    labels = torch.tensor([1, 2, 4, 5])
+    loss = smoothed_cross_entropy(logits, labels, smoothing, allowed=allowed)
+    alone = [
+        smoothed_cross_entropy(row[mine][None], mine.nonzero()[:, 0].eq(label).nonzero()[0], smoothing)
+        for row, mine, label in zip(logits[:3], allowed[:3], labels[:3], strict=True)
+    ]
+    torch.testing.assert_close(loss, torch.stack(alone).sum() / 4)  # the fourth has a single label: no loss
+    loss.backward()
+    assert logits.grad is not None and logits.grad.isfinite().all()
+    assert not logits.grad[~allowed].any() and not logits.grad[3].any() and logits.grad[:3].any()
+
+
 def test_smoothed_cross_entropy_is_float32_under_autocast_and_bears_large_logits() -> None:
     logits, labels = (10 * rows(64, 50, 1)).bfloat16(), torch.arange(64) % 50
     weights = torch.linspace(0.5, 2, 50)

@@ -1,4 +1,7 @@
-"""The files of one labelled shape: ID.npz, ID.ply and ID.png, and its row of shapes.csv."""
+"""The files of one labelled shape: ID.npz, ID.ply and ID.png, and its row of shapes.csv.
+
+Axis letters: M faces of a mesh or points of a cloud, R what its file holds of them, Q parts of the shape's category.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +28,7 @@ def write_labels(
     *,
     out: Path,
     table: PartsTable,
-    colours: UInt8[np.ndarray, "Q 3"],
+    colours: UInt8[np.ndarray, "A 3"],
     rounds: int,
     pictures: bool,
 ) -> dict[str, Any]:
@@ -41,7 +44,7 @@ def write_labels(
         answer: probabilities at the sampled points.
         out: folder of all labels.
         table: of the network's parts.
-        colours: of all parts.
+        colours: of all A parts.
         rounds: of smoothing across the edges of a mesh.
         pictures: whether to draw `ID.png`.
 
@@ -65,7 +68,8 @@ def write_labels(
         arrays = {"points": shape.points} | _labels(answer.probabilities, own, "")
         arrays |= {"point_faces": shape.index.astype(np.int32)} | _labels(votes, own, "face_")
     if mesh.owner is not None:
-        arrays["file_parts" if mesh.is_cloud else "file_face_parts"] = _in_file(mesh.owner, mesh.in_file, votes, weight, own)
+        name = "file_parts" if mesh.is_cloud else "file_face_parts"
+        arrays[name] = _in_file(mesh.owner, mesh.in_file, votes, weight, own)
     local = votes.argmax(axis=1)
     shares = np.bincount(local, weights=weight, minlength=len(own)) / weight.sum()
     category = table.categories[answer.category]
@@ -77,7 +81,8 @@ def write_labels(
     if pictures:
         normals = None if mesh.normals is None else mesh.normals @ shape.upright.T
         upright = replace(mesh, vertices=mesh.vertices @ shape.upright.T, normals=normals)
-        picture = labelled_picture(upright, painted, category, legend)
+        title = f"{category} (best fit)" if answer.found == "fit" else category
+        picture = labelled_picture(upright, painted, title, legend)
         with atomic(_beside(out, shape.place.id, ".png")) as path:
             picture.save(path, "PNG")
     return {

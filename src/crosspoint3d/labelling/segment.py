@@ -99,6 +99,8 @@ def _notes(rows: Path) -> tuple[str, ...]:
     names = ", ".join(f"{count} {name}" for name, count in categories.most_common(8))
     more = f" and {len(categories) - 8} more categories" if len(categories) > 8 else ""
     notes = [f"{names}{more}", f"category found {ways}"]
+    if found["fit"]:
+        notes.append("a best fit may be the wrong category (column fit of shapes.csv): --category names it")
     if repeated:
         notes.append(f"{repeated} clouds have fewer points than the network takes; theirs were repeated")
     return tuple(notes)
