@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run one verb; the exit code."""
     asked = not arguments or arguments[-1] in ("-h", "--help")
-    if asked and (len(arguments) < 2 or (len(arguments) == 2 and arguments[0] in GROUPS)):
+    if asked and (len(arguments) < 2 or (arguments[0] in GROUPS and len(arguments) == 2)):
         print(_help())
         return 0 if arguments else 2
     if arguments == ["--version"]:
@@ -68,12 +68,9 @@ def run(arguments: list[str]) -> int:
         module, function = verb.function.split(":")
         with _plain_warnings():
             result = getattr(importlib.import_module(f"crosspoint3d.{module}"), function)(parsed)
-    except config.UsageError as error:
+    except (config.UsageError, config.RunError) as error:
         print(f"crosspoint3d: {error}", file=sys.stderr)
-        return 2
-    except config.RunError as error:
-        print(f"crosspoint3d: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, config.UsageError) else 1
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""
         print(f"crosspoint3d: {error.strerror or error}{place}", file=sys.stderr)
@@ -97,17 +94,11 @@ def _plain_warnings() -> Iterator[None]:
 
 
 def _help() -> str:
-    lines = [
-        f"crosspoint3d {__version__}: unlabelled 3D shapes in, a trained and measured 3D encoder out",
-        "",
-        "verbs:",
-    ]
+    title = f"crosspoint3d {__version__}: unlabelled 3D shapes in, a trained and measured 3D encoder out"
+    lines = [title, "", "verbs:"]
     width = max(map(len, VERBS)) + 2
     lines += [f"  {name:{width}}{(verb.config_class.__doc__ or '').splitlines()[0]}" for name, verb in VERBS.items()]
-    lines += [
-        "",
-        "crosspoint3d VERB --help lists a verb's options; --config FILE.yaml sets any of them, flags win.",
-    ]
+    lines += ["", "crosspoint3d VERB --help lists a verb's options; --config FILE.yaml sets any of them, flags win."]
     return "\n".join(lines)
 
 
@@ -221,7 +212,8 @@ def _mark_positional(config_class: type) -> None:
     import tyro
 
     for f in dataclasses.fields(config_class):
-        if f.metadata.get("positional") and get_origin(f.type) is not Annotated:
+        if not f.metadata.get("positional"):
+            continue
+        if get_origin(f.type) is not Annotated:  # the field's object is shared with the class it came from
             f.type = Annotated[f.type, tyro.conf.Positional, tyro.conf.arg(metavar=f.name.upper())]
-        if f.metadata.get("positional"):
-            config_class.__annotations__[f.name] = f.type  # a field's object is shared with the class it came from
+        config_class.__annotations__[f.name] = f.type

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from crosspoint3d.evaluation.segment_results import segment_details
 from crosspoint3d.report.category_bars import category_bars, parts_by_category
 from tests.report.fake_finetuned import TABLE, labelled_shapes, part_answers
 from tests.report.fake_run import LINEAR, classified
@@ -42,8 +43,6 @@ def test_classified_categories_say_what_they_are_taken_for() -> None:
 
 
 def test_parts_stand_below_their_category() -> None:
-    from crosspoint3d.evaluation.segment_results import segment_details
-
     split = labelled_shapes(6)
     found = parts_by_category(segment_details([part_answers(split, TABLE, 0)], TABLE))
     assert {name: [part.name for part in own] for name, own in found.items()} == {
