@@ -10,10 +10,10 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from crosspoint3d.data.part_clouds import load_part_clouds
 
 from crosspoint3d.data import ShapeTable
 from crosspoint3d.data.near_duplicates import near_duplicates
+from crosspoint3d.data.part_clouds import load_part_clouds
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("table", help="table made by prepare")
@@ -36,5 +36,6 @@ nearest: dict[str, tuple[float, str]] = {}
 for match in found:
     name, pair = ids[match.shape], (match.ratio, queries[match.query])
     nearest[name] = min(nearest.get(name, pair), pair)
-arguments.out.write_text("".join(f"{name}\t{r:.2f}\t{query}\n" for name, (r, query) in sorted(nearest.items())))
+lines = [f"{name}\t{r:.2f}\t{query}\n" for name, (r, query) in sorted(nearest.items())]
+arguments.out.write_text("".join(lines), encoding="utf-8")
 print(f"{len(nearest)} of {len(ids)} shapes are near-duplicates: {arguments.out}")

@@ -4,8 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crosspoint3d.config import UsageError
-from crosspoint3d.data.class_clouds import load_class_clouds
+from crosspoint3d.config import Protocol, UsageError
+from crosspoint3d.data.class_clouds import ClassClouds, deal_labels
 from crosspoint3d.data.clouds import load_clouds
 from crosspoint3d.data.table import ShapeTable
 
@@ -28,13 +28,17 @@ def table(folder: Path, splits: dict[str, dict[str, int]]) -> str:
     return made.path
 
 
+def dealt(spec: str, *, seed: int, fraction: float, protocol: Protocol = "clean") -> ClassClouds:
+    return deal_labels(load_clouds(spec, seed=seed), seed=seed, fraction=fraction, protocol=protocol)
+
+
 def counts(labels: np.ndarray, names: tuple[str, ...]) -> dict[str, int]:
     return {names[label]: int(count) for label, count in zip(*np.unique(labels, return_counts=True), strict=True)}
 
 
 def test_a_fifth_of_each_category_is_held_out_and_never_the_last_two(tmp_path: Path) -> None:
     path = table(tmp_path, {"train": SHAPES, "test": {"one": 2, "ten": 3}})
-    clouds = load_class_clouds(path, seed=0, fraction=1.0)
+    clouds = dealt(path, seed=0, fraction=1.0)
     assert counts(clouds.val.labels, clouds.categories) == {"three": 1, "ten": 2, "forty": 8}
     assert counts(clouds.train.labels, clouds.categories) == {"one": 1, "two": 2, "three": 2, "ten": 8, "forty": 32}
     every = load_clouds(path, seed=0)
@@ -49,7 +53,7 @@ def test_a_fifth_of_each_category_is_held_out_and_never_the_last_two(tmp_path: P
 
 def test_the_seed_decides_and_the_record_says_which(tmp_path: Path) -> None:
     path = table(tmp_path, {"train": SHAPES, "test": {"ten": 3}})
-    first, again, other = (load_class_clouds(path, seed=seed, fraction=0.5) for seed in (3, 3, 4))
+    first, again, other = (dealt(path, seed=seed, fraction=0.5) for seed in (3, 3, 4))
     assert first.train.ids == again.train.ids != other.train.ids
     assert first.record == again.record
     for key in ("labelled", "val"):
@@ -65,17 +69,17 @@ def test_the_seed_decides_and_the_record_says_which(tmp_path: Path) -> None:
 
 def test_labelled_shapes_are_nested_and_paper_trains_on_all_of_them(tmp_path: Path) -> None:
     path = table(tmp_path, {"train": SHAPES, "test": {"ten": 3}})
-    few, more = (load_class_clouds(path, seed=1, fraction=f, protocol="paper") for f in (0.1, 0.5))
+    few, more = (dealt(path, seed=1, fraction=f, protocol="paper") for f in (0.1, 0.5))
     assert set(few.train.ids) < set(more.train.ids)
     assert len(few.val) == len(more.val) == 0
     assert "paper protocol" in few.record["val"]["from"]
-    clean = load_class_clouds(path, seed=1, fraction=0.5)
+    clean = dealt(path, seed=1, fraction=0.5)
     assert set(clean.train.ids + clean.val.ids) == set(more.train.ids)
 
 
 def test_a_split_val_of_the_table_is_used_whole(tmp_path: Path) -> None:
     path = table(tmp_path, {"train": SHAPES, "val": {"two": 4, "novel": 1}, "test": {"ten": 3}})
-    clouds = load_class_clouds(path, seed=0, fraction=1.0)
+    clouds = dealt(path, seed=0, fraction=1.0)
     assert clouds.val.ids == tuple(f"val/two{number}" for number in range(4))
     assert set(clouds.val.labels) == {clouds.categories.index("two")}
     assert np.allclose(np.linalg.norm(clouds.val.points, axis=2).max(axis=1), 1, atol=1e-5)
@@ -86,7 +90,7 @@ def test_a_split_val_of_the_table_is_used_whole(tmp_path: Path) -> None:
 
 def test_of_few_labelled_shapes_none_is_held_out(tmp_path: Path) -> None:
     path = table(tmp_path, {"train": SHAPES, "test": {"ten": 3}})
-    clouds = load_class_clouds(path, seed=0, fraction=0.05)
+    clouds = dealt(path, seed=0, fraction=0.05)
     assert len(clouds.val) == 0
     assert counts(clouds.train.labels, clouds.categories) == dict.fromkeys(clouds.categories, 1) | {"forty": 2}
     assert "no category has three" in clouds.record["val"]["from"]
@@ -95,10 +99,10 @@ def test_of_few_labelled_shapes_none_is_held_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fraction", [0.0, -0.1, 1.5])
 def test_a_share_out_of_range_is_named(fraction: float) -> None:
     with pytest.raises(UsageError, match=f"--labels {fraction:g}: a share"):
-        load_class_clouds("procedural:40", seed=0, fraction=fraction)
+        dealt("procedural:40", seed=0, fraction=fraction)
 
 
 def test_procedural_shapes_have_all_three_splits() -> None:
-    clouds = load_class_clouds("procedural:80:3", seed=0, fraction=1.0)
+    clouds = dealt("procedural:80:3", seed=0, fraction=1.0)
     assert len(clouds.val) > 0
     assert len(clouds.train) + len(clouds.val) + len(clouds.test) == 80

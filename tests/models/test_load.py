@@ -66,9 +66,7 @@ def test_untrained_has_the_architecture_and_fresh_weights(run: Path) -> None:
 
 
 def test_specs_that_name_nothing(run: Path, tmp_path: Path) -> None:
-    forms = (
-        "a run folder, an encoder folder, .* random:dgcnn, random:pointnet, random:dgcnn-partseg or "
-    )
+    forms = "a run folder, an encoder folder, .* random:dgcnn, random:pointnet, random:dgcnn-partseg or "
     with pytest.raises(UsageError, match=rf"nowhere: no such folder; use {forms}"):
         load_encoder(tmp_path / "nowhere")
     with pytest.raises(UsageError, match=rf"neither encoder/ nor config\.json.*{forms}"):

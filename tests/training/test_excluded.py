@@ -36,5 +36,5 @@ def test_leaving_out_everything_is_refused(tmp_path: Path) -> None:
     listed = tmp_path / "exclude.txt"
     listed.write_text("\n".join(table.column("id")))
     config = PretrainConfig((tmp_path / "a",), tmp_path / "run", exclude=listed, points=32, k=4)
-    with pytest.raises(UsageError, match="none left out"):
+    with pytest.raises(UsageError, match="none to train on: status ok, split train or empty, not in --exclude"):
         draw_order(config, [table])

@@ -82,7 +82,7 @@ def test_scores_are_those_of_the_network_that_is_kept(finished: FinetuneResult) 
     )
 
 
-def test_the_epoch_is_the_first_best_one_on_validation_shapes(finished: FinetuneResult) -> None:
+def test_the_epoch_is_the_last_best_one_on_validation_shapes(finished: FinetuneResult) -> None:
     for seed in range(2):
         folder = Path(finished.run) / f"seed-{seed}"
         outcome = json.loads((folder / "outcome.json").read_text())
@@ -90,7 +90,7 @@ def test_the_epoch_is_the_first_best_one_on_validation_shapes(finished: Finetune
         assert len(found) == 5
         assert not any(name.startswith("test/") for row in found for name in row)
         values = [row["val/overall_accuracy"] for row in found]
-        assert outcome["kept_after"] == 1 + values.index(max(values))
+        assert outcome["kept_after"] == 5 - values[::-1].index(max(values))
         assert outcome["record"]["val"]["shapes"] == 24
         assert outcome["record"]["labelled"] | {"sha256": "", "drawn": ""} == {
             "shapes": 96, "share": 1.0, "of": 120, "sha256": "", "drawn": ""

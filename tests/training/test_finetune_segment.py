@@ -15,17 +15,18 @@ import torch
 from safetensors.torch import load_file
 
 from crosspoint3d import cli
-from crosspoint3d.config import FinetuneSegmentConfig, RepeatConfig, UsageError
-from crosspoint3d.data.part_labels import PartClouds, PartSplit
-from crosspoint3d.evaluation.part_scores import part_scores
+from crosspoint3d.config import FinetuneSegmentConfig, RepeatConfig, RunError, UsageError
+from crosspoint3d.data.part_labels import PartClouds
+from crosspoint3d.evaluation.part_predictions import with_points
 from crosspoint3d.evaluation.repeat import repeat
 from crosspoint3d.evaluation.result_files import read_result
+from crosspoint3d.evaluation.segment_results import most_frequent_parts
 from crosspoint3d.models import DGCNN, PointNet, ProjectionHead, Tower, load_encoder, save_tower
 from crosspoint3d.models.load_labelled import load_segmenter
 from crosspoint3d.training import finetune as loop
 from crosspoint3d.training import finetune_segment as verb
 from crosspoint3d.training import metrics
-from crosspoint3d.training.finetune_segment import finetune_segment, most_frequent_parts
+from crosspoint3d.training.finetune_segment import finetune_segment
 from crosspoint3d.training.segment_task import drawn_points, labelled_shapes
 from tests.training import tiny_parts
 
@@ -69,7 +70,8 @@ def training(**changes: Any) -> Any:
 
 def test_a_run_leaves_everything_behind(encoders: Path, tmp_path: Path, data: PartClouds) -> None:
     run = tmp_path / "run"
-    result = finetune_segment(config_for(encoders, run, seeds=2, labels=0.5, augment="none"))
+    config = config_for(encoders, run, seeds=2, labels=0.5, augment="none")
+    result = finetune_segment(config)
     assert result.exit_code == 0 and result.result is not None
     written = read_result(run / "result.json")
     assert (
@@ -78,6 +80,13 @@ def test_a_run_leaves_everything_behind(encoders: Path, tmp_path: Path, data: Pa
         == set(written.chance)
     )
     assert all(score["n"] == 2 and 0 <= score["mean"] <= 1 for score in written.scores.values())
+    guesses = [
+        most_frequent_parts(labelled_shapes(config, data, seed), with_points(data.test, 16, seed), data.table)
+        for seed in (0, 1)
+    ]
+    assert written.chance == pytest.approx({name: (guesses[0][name] + guesses[1][name]) / 2 for name in guesses[0]})
+    assert (run / "per_category.csv").read_text().count("\n") == 3
+    assert (run / "per_part.csv").read_text().startswith("name,category,iou\nfoot,pole,")
     record = written.protocol
     assert (record["mode"], record["seeds"], record["k"]) == ("clean", [0, 1], None)
     assert record["points"] == {"count": 16, "picked": "16 of 24 points, drawn at random from the seed"}
@@ -215,9 +224,10 @@ def test_clean_reads_no_test_shape_before_its_end_and_paper_does(
     record = read_result(tmp_path / "paper-poisoned" / "result.json").protocol
     values = [row["test/instance_miou"] for row in rows_of(tmp_path / "paper-poisoned") if "test/instance_miou" in row]
     assert len(values) == 4 and not any("val/" in key for row in rows_of(tmp_path / "paper-poisoned") for key in row)
-    assert record["trainings"][0]["kept_after_epochs"] == 1 + int(np.argmax(values))
+    assert record["trainings"][0]["kept_after_epochs"] == 4 - int(np.argmax(values[::-1]))
     assert record["trainings"][0]["chosen_on"] == "test" and record["trainings"][0]["answers"] == "any part"
     assert any("chosen on the test shapes" in note for note in record["notes"])
+    assert any("the 4 validation shapes are not used" in note for note in record["notes"])
 
 
 def test_without_validation_shapes_the_last_epoch_is_kept(
@@ -229,6 +239,19 @@ def test_without_validation_shapes_the_last_epoch_is_kept(
     assert {"there are no validation shapes: the last epoch is kept", "--min-steps 3 made 3 epochs of 2"} <= set(
         result.protocol["notes"]
     )
+
+
+def test_data_that_changed_after_a_seed_was_trained_is_refused(
+    encoders: Path, tmp_path: Path, data: PartClouds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_for(encoders, tmp_path / "run", epochs=1)
+    finetune_segment(config)
+    (config.out / "summary.json").unlink()  # as if stopped before the end
+    use(monkeypatch, replace(data, test=replace(data.test, points=data.test.points[:, ::-1].copy())))
+    with pytest.raises(RunError, match="have changed since seed 0 was trained"):
+        finetune_segment(replace(config, resume=True))
+    use(monkeypatch, data)
+    assert finetune_segment(replace(config, resume=True)).exit_code == 0
 
 
 def test_resume_of_a_run_that_never_began_says_so(
@@ -288,17 +311,6 @@ def test_points_are_drawn_with_their_labels(data: PartClouds) -> None:
     twice = [drawn_points(data.train, 12, torch.Generator().manual_seed(seed))[0] for seed in (0, 1)]
     assert not torch.equal(twice[0], twice[1])
     assert len(np.unique(twice[0][0].numpy(), axis=0)) == 12
-
-
-def test_chance_answers_the_most_frequent_part(data: PartClouds) -> None:
-    def one_part(split: PartSplit) -> PartSplit:
-        often = np.where(split.categories == 0, 1, 2).astype(np.int16)
-        return replace(split, parts=np.repeat(often[:, None], split.parts.shape[1], axis=1))
-
-    labelled = one_part(data.train)
-    labelled.parts[:, :11] ^= 1  # 13 of 24 stay
-    expected = part_scores(one_part(data.test).parts, data.test.parts, data.test.categories, data.table)
-    assert most_frequent_parts(labelled, data.test, data.table) == expected
 
 
 def test_a_training_is_not_repeated_as_an_evaluation(encoders: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ class FinetuneConfig:
     out: Path
     """Run folder to create."""
     mode: Literal["full", "frozen", "scratch"] = "full"
-    """full trains encoder and head, frozen a linear head alone, scratch the same network from fresh weights."""
+    """full trains encoder and head, frozen the head alone, scratch the same network from fresh weights."""
     head: Literal["auto", "linear", "light", "published"] = "auto"
     """Head on the features; auto is linear when frozen, published for the networks that have one, else light."""
     labels: float = 1.0
@@ -54,9 +54,9 @@ class FinetuneConfig:
     class_weights: Literal["none", "balanced"] = "none"
     """balanced weighs labels by the inverse root of their frequency in the labelled shapes."""
     augment: Literal["none", "shift", "turn"] = "shift"
-    """shift stretches (2/3 to 3/2 an axis) and moves (0.2), as published; turn also rotates about y and jitters."""
+    """shift stretches (2/3 to 3/2 an axis) and moves (0.2), as DGCNN; turn also rotates about y and jitters."""
     votes: int = 1
-    """Stretched copies of a test cloud whose probabilities are averaged (1: the cloud as it is; published: 10)."""
+    """Stretched copies of a test cloud whose probabilities are averaged (1: the cloud as it is; usual: 10)."""
     validate_every: int = 1
     """Epochs between validations."""
     grad_clip: float = 5.0

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from crosspoint3d.config import Protocol, UsageError
-from crosspoint3d.data.clouds import LabelledClouds, load_clouds
+from crosspoint3d.data.clouds import LabelledClouds
 from crosspoint3d.data.pictured import normalise_all
 from crosspoint3d.data.split import labelled_rows, split_hash
 from crosspoint3d.data.table import ShapeTable
@@ -67,21 +67,6 @@ class ClassClouds:
     test: ClassSplit
     categories: tuple[str, ...]
     record: dict[str, Any] = field(default_factory=dict)
-
-
-def load_class_clouds(spec: str, *, seed: int, fraction: float, protocol: Protocol = "clean") -> ClassClouds:
-    """Read labelled clouds and deal them as `deal_labels` does.
-
-    Args:
-        spec: as for `load_clouds`.
-        seed: draws the split where the data has none, and all that `deal_labels` draws.
-        fraction: share of the train shapes that are labelled.
-        protocol: clean or paper.
-
-    Raises:
-        UsageError: as for `load_clouds`, or the fraction is out of range.
-    """
-    return deal_labels(load_clouds(spec, seed=seed), seed=seed, fraction=fraction, protocol=protocol)
 
 
 def deal_labels(clouds: LabelledClouds, *, seed: int, fraction: float, protocol: Protocol) -> ClassClouds:

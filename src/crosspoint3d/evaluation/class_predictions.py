@@ -11,9 +11,7 @@ from torch import nn
 
 from crosspoint3d.config import UsageError
 from crosspoint3d.evaluation.calibration import fit_temperature
-from crosspoint3d.evaluation.part_predictions import STRETCH
-from crosspoint3d.runtime import generator_for
-from crosspoint3d.transforms.points import stretch
+from crosspoint3d.evaluation.part_predictions import vote_factors
 
 LEAST_TO_CALIBRATE = 20
 """Validation shapes from which on a temperature is fitted."""
@@ -45,11 +43,9 @@ def class_logits(
     batches = []
     for start in range(0, len(points), batch_size):
         clouds = torch.from_numpy(points[start : start + batch_size]).to(device)
-        factors = torch.ones(votes, len(clouds), 1, 3)
-        for row in range(len(clouds) if votes > 1 else 0):
-            factors[1:, row] = stretch(factors[1:, row], *STRETCH, generator_for(seed, start + row))
+        factors = vote_factors(start, len(clouds), votes, seed).to(device)
         with torch.inference_mode(), torch.autocast(device.type, enabled=False):
-            batch = torch.stack([model(clouds * factor.to(device)).float() for factor in factors])
+            batch = torch.stack([model(clouds * factors[:, vote, None]).float() for vote in range(votes)])
         if not batch.isfinite().all():
             raise UsageError(
                 f"the network gives values that are not finite (shapes {start} to {start + len(clouds) - 1}): its "

@@ -92,7 +92,7 @@ def part_probabilities(
     for start in range(0, len(points), batch_size):
         clouds = torch.from_numpy(points[start : start + batch_size]).to(device)
         category = torch.from_numpy(categories[start : start + batch_size]).to(device)
-        factors = _factors(start, len(clouds), votes, seed).to(device)
+        factors = vote_factors(start, len(clouds), votes, seed).to(device)
         mask = ~allowed[category][:, None] if restrict else None
         total: Tensor | None = None
         for vote in range(votes):
@@ -110,8 +110,15 @@ def part_probabilities(
         yield total / votes
 
 
-def _factors(first: int, count: int, votes: int, seed: int) -> Float32[Tensor, "B V 3"]:
-    """Stretch factors of each shape's votes, the first of them 1: a function of the seed and the shape's place."""
+def vote_factors(first: int, count: int, votes: int, seed: int) -> Float32[Tensor, "B V 3"]:
+    """Factors of the copies of each shape that vote, the first of them 1: a function of the seed and its place.
+
+    Args:
+        first: place of the first shape in the list of all.
+        count: shapes.
+        votes: copies of each.
+        seed: decides the factors.
+    """
     factors = torch.ones(count, votes, 3)
     for row in range(count if votes > 1 else 0):
         ones = torch.ones(votes - 1, 1, 3)

@@ -4,10 +4,12 @@ import datetime
 import hashlib
 import shlex
 import sys
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -35,6 +37,14 @@ def weights_sha256(tower: nn.Module) -> str:
         array = value.detach().cpu().contiguous()
         digest.update(f"{name} {array.dtype} {tuple(array.shape)}\n".encode())
         digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def arrays_sha256(*arrays: np.ndarray, names: Sequence[str] = ()) -> str:
+    """SHA-256 over names, then the bytes of the arrays, one after the other: what a seed saw, such as its clouds."""
+    digest = hashlib.sha256("\n".join(names).encode())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

@@ -3,7 +3,6 @@
 Axis letters: N shapes, M of them, P points.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from jaxtyping import Float32, Int64
 from crosspoint3d.config import UsageError
 from crosspoint3d.data.clouds import LabelledClouds, load_clouds
 from crosspoint3d.evaluation.features import subsample
-from crosspoint3d.evaluation.protocol import picked
+from crosspoint3d.evaluation.protocol import arrays_sha256, picked
 from crosspoint3d.evaluation.seeds import limited
 
 
@@ -97,8 +96,7 @@ def other_tests(
         variant = data.record.get("variant")
         name = str(variant) if variant and variants.count(variant) == 1 else spec
         drawn = subsample(data.test_points, points, seed)
-        digest = hashlib.sha256(np.ascontiguousarray(drawn).data).hexdigest()
-        record = data.record | {"points_picked": picked(points, available), "clouds_sha256": digest}
+        record = data.record | {"points_picked": picked(points, available), "clouds_sha256": arrays_sha256(drawn)}
         found.append(OtherTest(name, drawn, index[data.test_labels], record))
     return found
 

@@ -1,6 +1,5 @@
 """Data and features of every seed, for an encoder and its untrained twin, computed anew only where needed."""
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +20,7 @@ from crosspoint3d.data.split import split_hash, stratified_share
 from crosspoint3d.evaluation.cache import cached_features
 from crosspoint3d.evaluation.features import subsample
 from crosspoint3d.evaluation.graph_k import trained_k
-from crosspoint3d.evaluation.protocol import picked, weights_sha256
+from crosspoint3d.evaluation.protocol import arrays_sha256, picked, weights_sha256
 from crosspoint3d.runtime import pick_device
 
 PARTS = ("train", "test")
@@ -61,11 +60,9 @@ class SeedFeatures:
     def record(self) -> dict[str, Any]:
         """Plain values for the protocol record."""
         untrained = None if self.untrained is None else self.untrained.record
-        digest = hashlib.sha256(np.ascontiguousarray(self.clouds.train_points).data)
-        digest.update(np.ascontiguousarray(self.clouds.test_points).data)
         return {
             "seed": self.seed,
-            "clouds_sha256": digest.hexdigest(),
+            "clouds_sha256": arrays_sha256(self.clouds.train_points, self.clouds.test_points),
             "trained": self.trained.record,
             "untrained": untrained,
         }

@@ -1,6 +1,5 @@
 """`evaluate segmentation`: the instance and class mIoU of a trained part segmentation network on labelled shapes."""
 
-import hashlib
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from crosspoint3d.data.part_labels import PartClouds, PartSplit
 from crosspoint3d.evaluation.part_matching import match_parts
 from crosspoint3d.evaluation.part_predictions import STRETCH, predict_parts, with_points
 from crosspoint3d.evaluation.part_tables import write_part_tables
-from crosspoint3d.evaluation.protocol import NOTHING_RANDOM, circumstances, picked, weights_sha256
+from crosspoint3d.evaluation.protocol import NOTHING_RANDOM, arrays_sha256, circumstances, picked, weights_sha256
 from crosspoint3d.evaluation.result import Result
 from crosspoint3d.evaluation.result_files import write_result
 from crosspoint3d.evaluation.seeds import check_out
@@ -159,14 +158,9 @@ def _record(
         "encoder": config.model,
         "encoder_sha256": [weights],
         "encoders": [
-            {"seed": seed, "clouds_sha256": _hash(run.split), "trained": network} for seed, run in enumerate(runs)
+            {"seed": seed, "clouds_sha256": arrays_sha256(run.split.points, run.split.parts), "trained": network}
+            for seed, run in enumerate(runs)
         ],
         **circumstances(config, seconds=time.monotonic() - started),
         "notes": [*data.get("notes", []), *notes],
     }
-
-
-def _hash(split: PartSplit) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(split.points).data)
-    digest.update(np.ascontiguousarray(split.parts).data)
-    return digest.hexdigest()

@@ -52,7 +52,7 @@ def _labelled_card(config: dict[str, Any]) -> str:
     return f"""# {config["kind"]}
 
 Encoder `{kind}` ({arguments}) with a head for {labels}, {_origin(config)}{points}
-Clouds are centred, of radius 1 and y up; the result are logits.
+Clouds are centred, of radius 1 and y up; the result is logits.
 
 ```python
 from crosspoint3d.models import load_{config["kind"]}

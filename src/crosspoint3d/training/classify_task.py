@@ -3,7 +3,6 @@
 Axis letters: B shapes of a batch, N shapes, C categories.
 """
 
-import hashlib
 from typing import Literal
 
 import numpy as np
@@ -17,6 +16,7 @@ from crosspoint3d.evaluation.calibration import calibration
 from crosspoint3d.evaluation.class_predictions import calibrated, class_logits, probabilities
 from crosspoint3d.evaluation.features import subsample
 from crosspoint3d.evaluation.metrics import accuracies, confusion
+from crosspoint3d.evaluation.protocol import arrays_sha256
 from crosspoint3d.losses import smoothed_cross_entropy
 from crosspoint3d.models.classifier import build_classifier, has_class_head, save_classifier
 from crosspoint3d.training.finetune import Answers, Task
@@ -86,7 +86,7 @@ def classify_task(config: FinetuneClassifyConfig, clouds: ClassClouds, seed: int
     return Task(
         model=model,
         shapes=len(train),
-        fingerprint=_hash(train),
+        fingerprint=arrays_sha256(train.points, train.labels, names=train.ids),
         loss=loss,
         score=score,
         validation=chooses,
@@ -96,7 +96,7 @@ def classify_task(config: FinetuneClassifyConfig, clouds: ClassClouds, seed: int
         weights=weights_taken(config, tower, model),
         record={
             "encoder": encoder_record(config, tower),
-            "clouds_sha256": _clouds_hash(clouds),
+            "clouds_sha256": arrays_sha256(train.points, clouds.test.points),
             "head": head,
             "labelled": {"shapes": len(train)} | clouds.record["labelled"],
             "val": clouds.record["val"],
@@ -117,16 +117,3 @@ def with_points(split: ClassSplit, count: int, seed: int) -> ClassSplit:
 
 def _accuracies(answers: Float32[np.ndarray, "N C"], labels: Int64[np.ndarray, " N"]) -> dict[str, float]:
     return accuracies(confusion(labels, answers.argmax(axis=1), answers.shape[1]))
-
-
-def _hash(split: ClassSplit) -> str:
-    digest = hashlib.sha256("\n".join(split.ids).encode())
-    for array in (split.points, split.labels):
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def _clouds_hash(clouds: ClassClouds) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(clouds.train.points).data)
-    digest.update(np.ascontiguousarray(clouds.test.points).data)
-    return digest.hexdigest()

@@ -175,7 +175,7 @@ def train(config: FinetuneConfig, task: Task, folder: Path, seed: int, stop: thr
 
 @dataclass
 class _Best:
-    """The best validation so far: its scores, after how many epochs, and the weights, on the CPU."""
+    """The best validation so far, of equal ones the later: scores, after how many epochs, weights on the CPU."""
 
     scores: dict[str, float] = field(default_factory=dict)
     epochs: int = 0

@@ -21,7 +21,7 @@ from crosspoint3d.models.load_labelled import load_classifier
 from crosspoint3d.models.tower import Tower, save_tower
 from crosspoint3d.training.classify_results import ClassAnswers, classify_details, save_examples
 from crosspoint3d.training.classify_task import MODEL, classify_task, with_points
-from crosspoint3d.training.finetune_record import finetune_record
+from crosspoint3d.training.finetune_record import finetune_record, require_same_clouds
 from crosspoint3d.training.finetune_run import (
     FinetuneResult,
     Outcome,
@@ -46,7 +46,8 @@ def finetune_classify(config: FinetuneClassifyConfig) -> FinetuneResult:
 
     Raises:
         UsageError: an option has an impossible value, the folder is in use, or data or encoder cannot be used.
-        RunError: the loss is no longer finite, or a checkpoint cannot be written; the last good state is kept.
+        RunError: the loss is no longer finite, a checkpoint cannot be written (the last good state is kept), or
+            `--resume` finds other shapes than those that a finished seed was trained on.
     """
     validate(config)
     whole = load_clouds(config.data, seed=0)
@@ -73,6 +74,7 @@ def finetune_classify(config: FinetuneClassifyConfig) -> FinetuneResult:
     answers, chance = [], []
     for seed in range(config.seeds):
         clouds = clouds_of(seed)
+        require_same_clouds(outcomes[seed], clouds.train.points, clouds.test.points)
         test = with_points(clouds.test, config.points, seed)
         answers.append(ClassAnswers(test, **read_answers(config, seed)))
         chance.append(accuracy_chance(clouds.train.labels, test.labels))

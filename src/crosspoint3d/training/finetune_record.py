@@ -1,10 +1,12 @@
-"""The protocol record of a fine-tuning: everything that decides its numbers, in the form that evaluations use."""
+"""The protocol record of a fine-tuning, what decides its numbers in the form of evaluations; and a check against it."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from crosspoint3d.config import FinetuneConfig
-from crosspoint3d.evaluation.protocol import TRAINS, circumstances
+import numpy as np
+
+from crosspoint3d.config import FinetuneConfig, RunError
+from crosspoint3d.evaluation.protocol import TRAINS, arrays_sha256, circumstances
 from crosspoint3d.training.finetune_run import Outcome
 
 TEST_CHOSE = (
@@ -63,6 +65,16 @@ def finetune_record(
         **circumstances(config, seconds=sum(outcome.seconds for outcome in outcomes), places=TRAINS),
         "notes": [*data.get("notes", []), *notes, *_about(config, outcomes)],
     }
+
+
+def require_same_clouds(outcome: Outcome, train: np.ndarray, test: np.ndarray) -> None:
+    """Refuse clouds that are not those of a seed that was finished by an earlier call.
+
+    Raises:
+        RunError: the points differ.
+    """
+    if arrays_sha256(train, test) != outcome.record["clouds_sha256"]:
+        raise RunError(f"the shapes of --data have changed since seed {outcome.seed} was trained: start a new run")
 
 
 def _training(outcome: Outcome) -> dict[str, Any]:

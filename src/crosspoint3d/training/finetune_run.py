@@ -117,10 +117,12 @@ def finished_run(config: FinetuneConfig) -> FinetuneResult | None:
     """The finished run in `config.out`, where `config.resume` asks for it; None where there is none.
 
     Raises:
-        UsageError: the folder is in use, or the config differs from the one that the run in it began with.
+        UsageError: the config differs from the one that the run in it began with.
     """
+    if not config.resume:
+        return None
     check_folder(config)
-    if not config.resume or finished_summary(config) is None:
+    if finished_summary(config) is None:
         return None
     note = "this run is finished; nothing to do"
     return FinetuneResult(str(config.out), read_result(config.out / RESULT), "", read_weights(config.out), note)

@@ -10,16 +10,16 @@ import torch
 from crosspoint3d import runtime
 from crosspoint3d.config import MOST_POINTS_BY_DEFAULT, FinetuneSegmentConfig, UsageError
 from crosspoint3d.data.part_clouds import OWN_VAL, load_part_clouds
-from crosspoint3d.data.part_labels import PartClouds, PartSplit, PartsTable
+from crosspoint3d.data.part_labels import PartClouds
 from crosspoint3d.evaluation.metrics import summaries
 from crosspoint3d.evaluation.part_predictions import with_points
-from crosspoint3d.evaluation.part_scores import part_scores
+from crosspoint3d.evaluation.part_tables import write_part_tables
 from crosspoint3d.evaluation.protocol import picked
 from crosspoint3d.evaluation.result import Result
-from crosspoint3d.evaluation.segment_results import PartAnswers, save_examples, segment_details
+from crosspoint3d.evaluation.segment_results import PartAnswers, most_frequent_parts, save_examples, segment_details
 from crosspoint3d.models.load_labelled import load_segmenter
 from crosspoint3d.models.tower import Tower, save_tower
-from crosspoint3d.training.finetune_record import finetune_record
+from crosspoint3d.training.finetune_record import finetune_record, require_same_clouds
 from crosspoint3d.training.finetune_run import (
     FinetuneResult,
     best_seed,
@@ -42,7 +42,8 @@ def finetune_segment(config: FinetuneSegmentConfig) -> FinetuneResult:
 
     Raises:
         UsageError: an option has an impossible value, the folder is in use, or data or encoder cannot be used.
-        RunError: the loss is no longer finite, or a checkpoint cannot be written; the last good state is kept.
+        RunError: the loss is no longer finite, a checkpoint cannot be written (the last good state is kept), or
+            `--resume` finds other shapes than those that a finished seed was trained on.
     """
     validate(config)
     clouds = load_part_clouds(config.data, seed=0)
@@ -68,12 +69,15 @@ def finetune_segment(config: FinetuneSegmentConfig) -> FinetuneResult:
     answers, chance = [], []
     for seed in range(config.seeds):
         own = clouds_of(seed)
+        require_same_clouds(outcomes[seed], own.train.points, own.test.points)
         test = with_points(own.test, config.points, seed)
         answers.append(PartAnswers(test, read_answers(config, seed)["predicted"]))
         chance.append(most_frequent_parts(labelled_shapes(config, own, seed), test, own.table))
     best = best_seed(outcomes)
     _keep(config, best)
     save_examples(config.out / "examples.npz", answers[best], clouds.table)
+    details = segment_details(answers, clouds.table)
+    write_part_tables(config.out, details)
     result = Result(
         evaluation="segment",
         scores=summaries([outcome.scores for outcome in outcomes]),
@@ -82,18 +86,9 @@ def finetune_segment(config: FinetuneSegmentConfig) -> FinetuneResult:
         protocol=finetune_record(
             config, outcomes, data=own.record, picked=picked(config.points, available), notes=_notes(config, clouds)
         ),
-        details=segment_details(answers, clouds.table),
+        details=details,
     )
     return finish(config, outcomes, result)
-
-
-def most_frequent_parts(labelled: PartSplit, test: PartSplit, table: PartsTable) -> dict[str, float]:
-    """What answering each category's most frequent part of the labelled shapes scores, without looking at any cloud."""
-    answer = np.array([own[0] for own in table.parts], dtype=np.int16)
-    for category in np.unique(labelled.categories):
-        answer[category] = np.bincount(labelled.parts[labelled.categories == category].ravel()).argmax()
-    predicted = np.broadcast_to(answer[test.categories][:, None], test.parts.shape)
-    return part_scores(predicted, test.parts, test.categories, table)
 
 
 def _keep(config: FinetuneSegmentConfig, seed: int) -> None:
@@ -105,6 +100,10 @@ def _keep(config: FinetuneSegmentConfig, seed: int) -> None:
 
 
 def _notes(config: FinetuneSegmentConfig, clouds: PartClouds) -> Sequence[str]:
-    if config.protocol == "clean" and config.labels < 1 and len(clouds.val):
+    if not len(clouds.val):
+        return []
+    if config.protocol == "paper":
+        return [f"the {len(clouds.val)} validation shapes are not used; the published code trains on them as well"]
+    if config.labels < 1:
         return [f"the epoch was chosen on all {len(clouds.val)} validation shapes: their labels are beside --labels"]
     return []

@@ -3,7 +3,6 @@
 Axis letters: B shapes of a batch, P points of the data, N points drawn, Q parts of all categories.
 """
 
-import hashlib
 from typing import Literal
 
 import numpy as np
@@ -16,6 +15,7 @@ from crosspoint3d.data.part_labels import PartClouds, PartSplit, PartsTable
 from crosspoint3d.data.split import labelled_rows, split_hash
 from crosspoint3d.evaluation.part_predictions import predict_parts, with_points
 from crosspoint3d.evaluation.part_scores import part_scores
+from crosspoint3d.evaluation.protocol import arrays_sha256
 from crosspoint3d.losses import smoothed_cross_entropy
 from crosspoint3d.models.segmenter import build_segmenter, has_part_head, save_segmenter
 from crosspoint3d.training.finetune import Answers, Task
@@ -78,7 +78,7 @@ def segment_task(config: FinetuneSegmentConfig, clouds: PartClouds, seed: int, d
     return Task(
         model=model,
         shapes=len(labelled),
-        fingerprint=_hash(labelled),
+        fingerprint=arrays_sha256(labelled.points, labelled.parts, labelled.categories, names=labelled.ids),
         loss=loss,
         score=score,
         validation=chooses,
@@ -88,7 +88,7 @@ def segment_task(config: FinetuneSegmentConfig, clouds: PartClouds, seed: int, d
         weights=weights_taken(config, tower, model),
         record={
             "encoder": encoder_record(config, tower),
-            "clouds_sha256": _clouds_hash(clouds),
+            "clouds_sha256": arrays_sha256(clouds.train.points, clouds.test.points),
             "head": head,
             "labelled": {"shapes": len(labelled), "of": len(clouds.train), "sha256": _ids_hash(labelled, clouds.table)},
             "validation_shapes": len(clouds.val) if chooses == "val" else 0,
@@ -119,19 +119,6 @@ def labelled_shapes(config: FinetuneSegmentConfig, clouds: PartClouds, seed: int
     return clouds.train.take(labelled_rows(clouds.train.categories, [config.labels], seed)[0])
 
 
-def _hash(split: PartSplit) -> str:
-    digest = hashlib.sha256("\n".join(split.ids).encode())
-    for array in (split.points, split.parts, split.categories):
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
 def _ids_hash(split: PartSplit, table: PartsTable) -> str:
     names = [table.categories[category] for category in split.categories]
     return split_hash(zip(split.ids, names, strict=True), ())
-
-
-def _clouds_hash(clouds: PartClouds) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(clouds.train.points).data)
-    digest.update(np.ascontiguousarray(clouds.test.points).data)
-    return digest.hexdigest()

@@ -71,7 +71,7 @@ def draw_order(config: PretrainConfig, tables: list[ShapeTable]) -> DrawOrder:
     rows = training_rows(tables, config.exclude)
     for path, mine, table in zip(config.data, rows, tables, strict=True):
         if not len(mine):
-            raise UsageError(f"--data {path}: no shape with status ok whose split is train or empty, and none left out")
+            raise UsageError(f"--data {path}: none to train on: status ok, split train or empty, not in --exclude")
         if config.points > table.points:
             raise UsageError(f"--points {config.points}: the table {path} holds {table.points} points a shape")
     for name in ("points", "image_size"):
