@@ -68,3 +68,7 @@ def test_some_of_the_shapes() -> None:
     np.testing.assert_array_equal(taken.points, split.points[[2, 0]])
     np.testing.assert_array_equal(taken.parts, split.parts[[2, 0]])
     assert len(split.take([])) == 0 and split.take([]).points.shape == (0, 5, 3)
+    again = split.take([0]).joined(split.take([1, 2])).joined(split.take([]))
+    assert again.ids == split.ids[:3]
+    for name in ("points", "parts", "categories"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(split, name)[:3])

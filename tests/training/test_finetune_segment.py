@@ -227,7 +227,8 @@ def test_clean_reads_no_test_shape_before_its_end_and_paper_does(
     assert record["trainings"][0]["kept_after_epochs"] == 4 - int(np.argmax(values[::-1]))
     assert record["trainings"][0]["chosen_on"] == "test" and record["trainings"][0]["answers"] == "any part"
     assert any("chosen on the test shapes" in note for note in record["notes"])
-    assert any("the 4 validation shapes are not used" in note for note in record["notes"])
+    assert any("the 4 validation shapes are trained on too" in note for note in record["notes"])
+    assert record["trainings"][0]["labelled"]["shapes"] == len(data.train) + len(data.val)
 
 
 def test_without_validation_shapes_the_last_epoch_is_kept(

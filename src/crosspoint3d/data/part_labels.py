@@ -91,6 +91,17 @@ class PartSplit:
         rows = np.asarray(rows, dtype=np.int64)
         return PartSplit(self.points[rows], self.parts[rows], self.categories[rows], tuple(self.ids[r] for r in rows))
 
+    def joined(self, other: "PartSplit") -> "PartSplit":
+        """These shapes and those of another split of as many points, in this order."""
+        if not len(other):
+            return self
+        return PartSplit(
+            np.concatenate([self.points, other.points]),
+            np.concatenate([self.parts, other.parts]),
+            np.concatenate([self.categories, other.categories]),
+            self.ids + other.ids,
+        )
+
 
 @dataclass(frozen=True)
 class PartClouds:

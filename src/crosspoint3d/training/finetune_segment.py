@@ -100,10 +100,8 @@ def _keep(config: FinetuneSegmentConfig, seed: int) -> None:
 
 
 def _notes(config: FinetuneSegmentConfig, clouds: PartClouds) -> Sequence[str]:
-    if not len(clouds.val):
-        return []
-    if config.protocol == "paper":
-        return [f"the {len(clouds.val)} validation shapes are not used; the published code trains on them as well"]
-    if config.labels < 1:
+    if config.protocol == "paper" and len(clouds.val):
+        return [f"the {len(clouds.val)} validation shapes are trained on too, as published"]
+    if config.labels < 1 and len(clouds.val):
         return [f"the epoch was chosen on all {len(clouds.val)} validation shapes: their labels are beside --labels"]
     return []

@@ -90,7 +90,11 @@ def segment_task(config: FinetuneSegmentConfig, clouds: PartClouds, seed: int, d
             "encoder": encoder_record(config, tower),
             "clouds_sha256": arrays_sha256(clouds.train.points, clouds.test.points),
             "head": head,
-            "labelled": {"shapes": len(labelled), "of": len(clouds.train), "sha256": _ids_hash(labelled, clouds.table)},
+            "labelled": {
+                "shapes": len(labelled),
+                "of": len(clouds.train) + (0 if clean else len(clouds.val)),
+                "sha256": _ids_hash(labelled, clouds.table),
+            },
             "validation_shapes": len(clouds.val) if chooses == "val" else 0,
             "answers": "parts of the shape's category" if clean else "any part",
             "loss_over": "parts of the shape's category" if within else "all parts",
@@ -115,8 +119,12 @@ def drawn_points(
 
 
 def labelled_shapes(config: FinetuneSegmentConfig, clouds: PartClouds, seed: int) -> PartSplit:
-    """The train shapes of which a seed knows the labels; of two shares the larger has all of the smaller's."""
-    return clouds.train.take(labelled_rows(clouds.train.categories, [config.labels], seed)[0])
+    """The shapes of which a seed knows the labels; of two shares the larger has all of the smaller's.
+
+    Clean draws them from the train shapes; paper, as published, from the validation shapes as well.
+    """
+    pool = clouds.train if config.protocol == "clean" else clouds.train.joined(clouds.val)
+    return pool.take(labelled_rows(pool.categories, [config.labels], seed)[0])
 
 
 def _ids_hash(split: PartSplit, table: PartsTable) -> str:
