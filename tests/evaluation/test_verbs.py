@@ -13,6 +13,6 @@ def test_the_functions_are_those_of_the_command_line() -> None:
         module = verb.function.partition(":")[0]
         assert importlib.util.find_spec(f"crosspoint3d.evaluation.{module}") is not None
         assert callable(function(name))
-    others = {"benchmark", "repeat"}
+    others = {"benchmark", "repeat", "segmentation"}
     assert {f"evaluate {name}" for name in {*VERBS, *others}} == {n for n in cli.VERBS if n.startswith("evaluate ")}
     assert set(MAIN) == set(VERBS)
