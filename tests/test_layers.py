@@ -11,9 +11,9 @@ from tests.conftest import SOURCE, modules
 # A module may import from its own level and from those below; the first match of a dotted prefix counts.
 LEVELS = [
     {"compiled", "config", "config_file", "runtime"},
-    {"geometry"},
+    {"geometry", "part_colours", "parts_table"},
     {"transforms", "ops"},
-    {"models", "losses", "data", "part_colours"},
+    {"models", "losses", "data"},
     {"evaluation", "labelling", "search", "export", "plots", "plots_evaluation", "report", "training"},
     {"cli", "demo", "web", "__main__"},
 ]
@@ -81,3 +81,10 @@ def test_help_imports_neither_torch_nor_the_data_stack(arguments: list[str]) -> 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "crosspoint3d" in done.stdout
+
+
+def test_networks_run_without_the_packages_that_read_shapes() -> None:
+    readers = ["lance", "pyarrow", "trimesh", "h5py"]
+    code = f"import sys, crosspoint3d.models; print([name for name in {readers} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

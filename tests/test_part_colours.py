@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from jaxtyping import Float64
 
-from crosspoint3d.data.part_labels import PartsTable
 from crosspoint3d.part_colours import PALETTE, css, part_colours
+from crosspoint3d.parts_table import PartsTable
 
 # Machado, Oliveira and Fernandes (2009), full severity, on linear light.
 SIGHT = {

@@ -6,7 +6,7 @@ Axis letters: Q parts of all categories.
 import numpy as np
 from jaxtyping import UInt8
 
-from crosspoint3d.data.part_labels import PartsTable
+from crosspoint3d.parts_table import PartsTable
 
 PALETTE = (
     "#2f80da", "#f7a200", "#74e6fa", "#98244f", "#40b4a2", "#e4e290", "#4a28d4", "#8f6408", "#ae9efc", "#ec7346",

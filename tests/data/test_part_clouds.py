@@ -12,10 +12,10 @@ from crosspoint3d import geometry
 from crosspoint3d.config import UsageError
 from crosspoint3d.data.clouds import load_clouds
 from crosspoint3d.data.part_clouds import load_part_clouds
-from crosspoint3d.data.part_labels import PartsTable
 from crosspoint3d.data.part_rows import PartRows, make_split, number_parts
 from crosspoint3d.data.shapes import PARTS, procedural_shape
 from crosspoint3d.data.table import ShapeTable
+from crosspoint3d.parts_table import PartsTable
 
 POINTS = 16
 STORED = PartsTable(("b", "c", "a"), ((0, 1), (2, 3), (4, 5, 6)), ("leg", "top", "lid", "cup", "arm", "seat", "leg"))

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosspoint3d.data.part_labels import PartSplit, PartsTable
+from crosspoint3d.data.part_labels import PartSplit
+from crosspoint3d.parts_table import PartsTable
 
 OWNERS = st.lists(st.integers(0, 3), min_size=1, max_size=12)
 

@@ -8,8 +8,8 @@ import pytest
 
 from crosspoint3d.config import UsageError
 from crosspoint3d.data.face_labels import names_in
-from crosspoint3d.data.part_labels import PartsTable
 from crosspoint3d.data.part_names import PartNames, read_part_names
+from crosspoint3d.parts_table import PartsTable
 
 TABLE = PartsTable(("Chair", "Lamp"), ((0, 1, 2), (3, 4)), ("arm", "leg", "seat", "foot", "shade"))
 

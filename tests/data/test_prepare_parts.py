@@ -12,10 +12,10 @@ import pytest
 from crosspoint3d import cli
 from crosspoint3d.config import PrepareConfig, UsageError
 from crosspoint3d.data.part_clouds import load_part_clouds
-from crosspoint3d.data.part_labels import PartsTable
 from crosspoint3d.data.prepare import prepare
 from crosspoint3d.data.summary import PrepareSummary
 from crosspoint3d.data.table import ShapeTable
+from crosspoint3d.parts_table import PartsTable
 from tests.data.shapes_on_disk import CORNERS, QUADS, labelled_ply, npy, rows, write
 
 PLACES = np.array([0.0, 10.0, 30.0])

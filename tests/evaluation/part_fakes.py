@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crosspoint3d.data.part_labels import PartClouds, PartSplit, PartsTable
+from crosspoint3d.data.part_labels import PartClouds, PartSplit
 from crosspoint3d.models import PointNet, Segmenter, build_segmenter
+from crosspoint3d.parts_table import PartsTable
 
 TABLE = PartsTable(
     ("chair", "ball", "lamp"), ((0, 3, 4), (1,), (2, 5)), ("seat", "ball", "foot", "leg", "back", "shade")

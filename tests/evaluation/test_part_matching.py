@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from crosspoint3d.config import UsageError
-from crosspoint3d.data.part_labels import PartsTable
 from crosspoint3d.evaluation.part_matching import match_parts
+from crosspoint3d.parts_table import PartsTable
 from tests.evaluation.part_fakes import TABLE, shapes
 
 OTHER = PartsTable(

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosspoint3d.data.part_labels import PartsTable
 from crosspoint3d.evaluation import part_scores as module
 from crosspoint3d.evaluation.part_scores import category_table, part_counts, part_scores, shape_ious
+from crosspoint3d.parts_table import PartsTable
 
 TABLE = PartsTable(
     ("chair", "ball", "lamp", "unseen"),

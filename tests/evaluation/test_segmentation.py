@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from crosspoint3d.config import SegmentationConfig, UsageError
-from crosspoint3d.data.part_labels import PartClouds, PartsTable
+from crosspoint3d.data.part_labels import PartClouds
 from crosspoint3d.evaluation import segmentation as module
 from crosspoint3d.evaluation.part_predictions import predict_parts, with_points
 from crosspoint3d.evaluation.part_scores import part_scores
 from crosspoint3d.evaluation.result_files import read_result
 from crosspoint3d.evaluation.segmentation import segmentation
 from crosspoint3d.models import DGCNN, PointNet, Segmenter, build_segmenter, save_segmenter
+from crosspoint3d.parts_table import PartsTable
 from tests.evaluation.part_fakes import TABLE, ByHeight, data, small_segmenter
 
 Use = Callable[..., list[int]]

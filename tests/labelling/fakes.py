@@ -6,9 +6,9 @@ import numpy as np
 import torch
 import trimesh
 
-from crosspoint3d.data.part_labels import PartsTable
 from crosspoint3d.models import Classifier, PointNet, Segmenter, build_classifier, build_segmenter
 from crosspoint3d.models.tower import seeded_weights
+from crosspoint3d.parts_table import PartsTable
 
 TABLE = PartsTable(("Lamp Stand", "box"), ((0, 1, 2), (3, 4)), ("base", "pole", "shade", "left", "right"))
 NAMES = ("ball", "box", "cone")

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from crosspoint3d.config import UsageError
-from crosspoint3d.data.part_labels import PartsTable
 from crosspoint3d.models import (
     PointNet,
     Tower,
@@ -17,6 +16,7 @@ from crosspoint3d.models import (
     save_segmenter,
     save_tower,
 )
+from crosspoint3d.parts_table import PartsTable
 
 TABLE = PartsTable(("chair",), ((0, 1),), ("seat", "leg"))
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from crosspoint3d import models
 from crosspoint3d.config import UsageError
-from crosspoint3d.data.part_labels import PartsTable
 from crosspoint3d.models import (
     DGCNN,
     DGCNNPartSeg,
@@ -28,6 +27,7 @@ from crosspoint3d.models import (
 )
 from crosspoint3d.models.tower import seeded_weights
 from crosspoint3d.ops.reference import ordered_knn
+from crosspoint3d.parts_table import PartsTable
 
 TABLE = PartsTable(("chair", "table", "lamp"), ((0, 1), (2,), (3, 4)), ("seat", "leg", "top", "foot", "shade"))
 ENCODERS: dict[str, Any] = {

@@ -12,10 +12,11 @@ from scipy.special import softmax
 from crosspoint3d.config import FinetuneClassifyConfig, FinetuneSegmentConfig
 from crosspoint3d.config_file import to_dict
 from crosspoint3d.data.class_clouds import ClassSplit
-from crosspoint3d.data.part_labels import PartSplit, PartsTable
+from crosspoint3d.data.part_labels import PartSplit
 from crosspoint3d.evaluation.metrics import accuracies, confusion, summaries
 from crosspoint3d.evaluation.result import Result
 from crosspoint3d.evaluation.segment_results import PartAnswers, save_examples, segment_details
+from crosspoint3d.parts_table import PartsTable
 from crosspoint3d.training import classify_results
 
 TABLE = PartsTable(

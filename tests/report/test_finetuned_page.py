@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from crosspoint3d.config import ReportConfig, UsageError
-from crosspoint3d.data.part_labels import PartsTable
 from crosspoint3d.evaluation.result_files import read_result
+from crosspoint3d.parts_table import PartsTable
 from crosspoint3d.report import report
 from tests.report.fake_finetuned import TABLE, labelled_shapes, write_classify_run, write_segment_run
 from tests.report.fake_run import LINEAR, write_results

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from crosspoint3d.data.part_clouds import OWN_VAL
-from crosspoint3d.data.part_labels import PartClouds, PartSplit, PartsTable
+from crosspoint3d.data.part_labels import PartClouds, PartSplit
+from crosspoint3d.parts_table import PartsTable
 
 TABLE = PartsTable(("pole", "disc"), ((0, 1), (2, 3)), ("foot", "top", "lower", "upper"))
 POINTS = 24

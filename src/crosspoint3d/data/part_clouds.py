@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from crosspoint3d.config import UsageError
-from crosspoint3d.data.part_labels import PartClouds, PartsTable
+from crosspoint3d.data.part_labels import PartClouds
 from crosspoint3d.data.part_rows import (
     Naming,
     PartRows,
@@ -26,6 +26,7 @@ from crosspoint3d.data.shapes import PARTS, parts_table
 from crosspoint3d.data.sources import SPLITS, parse_procedural
 from crosspoint3d.data.split import draw_split, split_hash
 from crosspoint3d.data.table import ShapeTable
+from crosspoint3d.parts_table import PartsTable
 
 OWN_VAL = "the data's own val split"
 DRAWN_VAL = "a fifth of each category's train shapes, drawn from the seed, not trained on"

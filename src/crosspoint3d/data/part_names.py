@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from crosspoint3d.config import UsageError
-from crosspoint3d.data.part_labels import PartsTable
+from crosspoint3d.parts_table import PartsTable
 
 MOST_PARTS = 256
 """A table of shapes keeps part ids as uint8."""

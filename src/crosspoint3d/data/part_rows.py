@@ -15,7 +15,8 @@ from jaxtyping import Float32, Int16
 
 from crosspoint3d import geometry
 from crosspoint3d.config import UsageError
-from crosspoint3d.data.part_labels import PartSplit, PartsTable
+from crosspoint3d.data.part_labels import PartSplit
+from crosspoint3d.parts_table import PartsTable
 
 Naming = dict[str, dict[int, str]]
 HIGHEST = np.iinfo(np.int16).max

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Int16, Int64
 
 from crosspoint3d.config import UsageError
-from crosspoint3d.data.part_labels import PartSplit, PartsTable
+from crosspoint3d.data.part_labels import PartSplit
+from crosspoint3d.parts_table import PartsTable
 
 
 @dataclass(frozen=True)

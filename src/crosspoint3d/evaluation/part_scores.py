@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Integer
 
-from crosspoint3d.data.part_labels import PartsTable
+from crosspoint3d.parts_table import PartsTable
 
 BLOCK = 1 << 20
 """Points that are counted at once: what bounds the memory."""

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Integer
 
-from crosspoint3d.data.part_labels import PartSplit, PartsTable
+from crosspoint3d.data.part_labels import PartSplit
 from crosspoint3d.evaluation.metrics import summaries, summary
 from crosspoint3d.evaluation.part_scores import PartCounts, part_counts
 from crosspoint3d.evaluation.runs import paired
+from crosspoint3d.parts_table import PartsTable
 from crosspoint3d.runtime import atomic
 
 EXAMPLES = 6

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64, Int16, Int32, UInt8
 
-from crosspoint3d.data.part_labels import PartsTable
 from crosspoint3d.geometry import face_areas
 from crosspoint3d.labelling.part_answers import PartAnswer
 from crosspoint3d.labelling.pictures import LegendEntry, labelled_picture
 from crosspoint3d.labelling.ply_file import write_labelled_ply
 from crosspoint3d.labelling.votes import face_centres, smooth, spread
+from crosspoint3d.parts_table import PartsTable
 from crosspoint3d.runtime import atomic
 
 COLUMNS = (

@@ -13,7 +13,6 @@ from typing import Any
 from crosspoint3d import models
 from crosspoint3d.config import SegmentConfig
 from crosspoint3d.config_file import require_at_least
-from crosspoint3d.data.part_labels import PartsTable
 from crosspoint3d.labelling.categories import require_category
 from crosspoint3d.labelling.out_folder import check_folder
 from crosspoint3d.labelling.part_answers import PartAnswer, answer_parts
@@ -25,6 +24,7 @@ from crosspoint3d.labelling.sheet import write_sheet
 from crosspoint3d.labelling.stream import Broken, Sampling, Shape, in_order
 from crosspoint3d.labelling.summary import LabelSummary, summarise
 from crosspoint3d.part_colours import css, part_colours
+from crosspoint3d.parts_table import PartsTable
 from crosspoint3d.runtime import atomic, pick_device
 
 ROWS, PARTS = "shapes.csv", "parts.json"

@@ -1,9 +1,9 @@
-"""The names behind the labels of published weights, which hold none: told by how many there are."""
+"""The names behind the labels of published weights, which hold none: told by how many there are.
 
-from crosspoint3d.data.part_labels import PartsTable
-from crosspoint3d.data.part_rows import number_parts
-from crosspoint3d.data.published.scanobjectnn import CATEGORIES as SCANOBJECTNN
-from crosspoint3d.data.published.shapenet_part_names import shapenet_part_naming
+The readers of data sets are imported when asked for: a network runs without the packages that they need.
+"""
+
+from crosspoint3d.parts_table import PartsTable
 
 MODELNET40 = (
     "airplane", "bathtub", "bed", "bench", "bookshelf", "bottle", "bowl", "car", "chair", "cone",
@@ -16,6 +16,8 @@ MODELNET40 = (
 
 def category_names(count: int) -> tuple[str, ...]:
     """Names of the categories of a classifier: ModelNet40's where there are 40, ScanObjectNN's 15, else numbers."""
+    from crosspoint3d.data.published.scanobjectnn import CATEGORIES as SCANOBJECTNN
+
     known = {len(names): names for names in (MODELNET40, SCANOBJECTNN)}
     return known.get(count) or tuple(f"category {i}" for i in range(count))
 
@@ -25,6 +27,9 @@ def parts_table(categories: int, parts: int) -> PartsTable:
 
     Otherwise the names are numbers, and as nothing says which category has which parts, the first one has them all.
     """
+    from crosspoint3d.data.part_rows import number_parts
+    from crosspoint3d.data.published.shapenet_part_names import shapenet_part_naming
+
     known = number_parts(shapenet_part_naming())
     if (categories, parts) == (len(known.categories), len(known)):
         return known

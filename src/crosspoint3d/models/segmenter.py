@@ -11,7 +11,6 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from crosspoint3d.config import UsageError
-from crosspoint3d.data.part_labels import PartsTable
 from crosspoint3d.models.dgcnn_partseg import DGCNNPartSeg
 from crosspoint3d.models.encoders import (
     KINDS,
@@ -26,6 +25,7 @@ from crosspoint3d.models.folder import fill, read_config, read_folder_weights, u
 from crosspoint3d.models.part_head import PartHead
 from crosspoint3d.models.pointnet_partseg import PointNetPartSeg
 from crosspoint3d.models.tower import seeded_weights
+from crosspoint3d.parts_table import PartsTable
 
 Head = Literal["linear", "light", "published"]
 

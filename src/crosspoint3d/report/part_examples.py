@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Float32, Integer, UInt8
 
 from crosspoint3d.data.mesh import Mesh
-from crosspoint3d.data.part_labels import PartsTable
 from crosspoint3d.data.render import render_views
 from crosspoint3d.geometry import HALF_ANGLE_TANGENT, camera_matrix
 from crosspoint3d.part_colours import css, part_colours
+from crosspoint3d.parts_table import PartsTable
 from crosspoint3d.report.examples import Tile
 from crosspoint3d.report.finetuned_run import read_examples
 from crosspoint3d.report.pictures import data_uri

@@ -11,13 +11,14 @@ from jaxtyping import Float, Float32, Int16, Int64
 from torch import Tensor
 
 from crosspoint3d.config import FinetuneSegmentConfig
-from crosspoint3d.data.part_labels import PartClouds, PartSplit, PartsTable
+from crosspoint3d.data.part_labels import PartClouds, PartSplit
 from crosspoint3d.data.split import labelled_rows, split_hash
 from crosspoint3d.evaluation.part_predictions import predict_parts, with_points
 from crosspoint3d.evaluation.part_scores import part_scores
 from crosspoint3d.evaluation.protocol import arrays_sha256
 from crosspoint3d.losses import smoothed_cross_entropy
 from crosspoint3d.models.segmenter import build_segmenter, has_part_head, save_segmenter
+from crosspoint3d.parts_table import PartsTable
 from crosspoint3d.training.finetune import Answers, Task
 from crosspoint3d.training.label_weights import label_weights
 from crosspoint3d.training.weights_taken import encoder_record, head_for, origin_of, starting_encoder, weights_taken
