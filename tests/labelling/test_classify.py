@@ -54,12 +54,12 @@ def test_labelled_shapes_give_classes_accuracy_and_their_own_figure(tmp_path: Pa
     assert [row["class"] for row in found] == ["box"] + ["ball"] * 9 + ["box"] * 10
     assert (found[0]["probability"], found[0]["class_2"], found[0]["probability_2"]) == ("0.600000", "ball", "0.300000")
     text = str(summary)
-    assert "20 shapes come with a category that the model knows: 19 right (95.0%)" in text
+    assert "shapes that come with a category the model knows: 20, of them right: 19 (95.0 %)" in text
     assert "11 box, 9 ball" in text
     table = np.array([[float(row[f"p:{name}"]) for name in NAMES] for row in rows(out / "probabilities.csv")])
     np.testing.assert_allclose(table.sum(axis=1), 1, atol=1e-5)
     expected = calibration(table, np.array([0] * 10 + [1] * 10))
-    assert f"calibration error {expected.ece:.1%}" in text
+    assert f"calibration error {100 * expected.ece:.1f} %" in text
     with Image.open(out / "calibration.png") as picture:
         assert min(picture.size) > 500
     assert summary.exit_code == 0
@@ -69,7 +69,7 @@ def test_labelled_shapes_give_classes_accuracy_and_their_own_figure(tmp_path: Pa
 def test_broken_files_and_few_labels(tmp_path: Path) -> None:
     summary = classify(config(tmp_path / "out", write_shapes(tmp_path / "in"), "procedural:1"))
     assert (summary.labelled, summary.failed, summary.exit_code) == (5, 3, 0)
-    assert "2 shapes come with a category" in str(summary)
+    assert "shapes that come with a category the model knows: 2, of them right" in str(summary)
     assert "no calibration figure" in str(summary)
     assert not (tmp_path / "out" / "calibration.png").exists()
     notes = {row["id"]: row["note"] for row in rows(tmp_path / "out" / "classes.csv")}
@@ -85,7 +85,7 @@ def test_without_labels_the_figure_is_the_models_own(tmp_path: Path) -> None:
     own = calibration(generator.dirichlet(np.ones(3), 50), generator.integers(3, size=50))
     (run / "classifier" / "calibration.json").write_text(json.dumps(own.to_dict()))
     summary = classify(config(tmp_path / "out", "procedural:2", model=run))
-    assert f"on the model's own test split: calibration error {own.ece:.1%}" in str(summary)
+    assert f"on the model's own test split: calibration error {100 * own.ece:.1f} %" in str(summary)
     assert (tmp_path / "out" / "calibration.png").is_file()
 
 

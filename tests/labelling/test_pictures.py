@@ -53,7 +53,7 @@ def test_parts_that_are_not_there_are_not_named() -> None:
     words = _words(
         "t", [LegendEntry("a", black, 0.996), LegendEntry("b", black, 0.0), LegendEntry("c", black, 0.004)], 800
     )
-    assert [word.text for word in words] == ["t", "a 100%", "c <1%"]
+    assert [word.text for word in words] == ["t", "a 100 %", "c <1 %"]
 
 
 def test_a_long_legend_takes_more_lines_and_stays_inside() -> None:

@@ -1,5 +1,6 @@
 """Where shapes are found, and that every one has a name of its own that stays inside the folder of labels."""
 
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -8,7 +9,9 @@ import trimesh
 
 from crosspoint3d.config import PrepareConfig, UsageError
 from crosspoint3d.data.prepare import prepare
+from crosspoint3d.data.published import read_shapenet_part
 from crosspoint3d.labelling.places import Places, find_places
+from tests.data.part_sets import hdf5_folder, text_folder
 
 
 def places(*specs: Path | str, out: str = "out") -> Places:
@@ -52,6 +55,27 @@ def test_the_category_is_the_folder_that_prepare_takes_or_the_one_named(folder: 
     assert places(folder / "table" / "b.v2.ply").shapes[0].candidate.category == "table"
 
 
+def test_a_split_or_a_format_is_no_category(folder: Path) -> None:
+    for spec in (folder / "chair" / "train", folder / "chair" / "train" / "1.off"):
+        assert places(spec).shapes[0].candidate.category == "chair"
+    (folder / "chair" / "train" / "OFF").mkdir()
+    (folder / "chair" / "train" / "1.off").rename(folder / "chair" / "train" / "OFF" / "1.off")
+    assert places(folder / "chair" / "train" / "OFF").shapes[0].candidate.category == "chair"
+
+
+@pytest.mark.parametrize("layout", [hdf5_folder, text_folder])
+def test_a_published_set_of_parts(layout: Callable[[Path], Path], tmp_path: Path) -> None:
+    spec = f"shapenetpart:{layout(tmp_path)}"
+    splits = read_shapenet_part(spec).splits
+    rows = [row for part in ("train", "val", "test") for row in zip(*splits[part][:1], splits[part].ids, strict=True)]
+    found = places(spec).shapes
+    assert [place.id for place in found] == [name for _, name in rows]
+    assert [place.candidate.source for place in found] == [f"{spec}#{name}" for _, name in rows]
+    assert [place.candidate.category for place in found[:2]] == ["Airplane", "Bag"]
+    for place, (cloud, _) in zip(found, rows, strict=True):
+        np.testing.assert_array_equal(place.cloud, cloud)
+
+
 def test_the_folder_of_labels_is_not_searched(folder: Path) -> None:
     assert [place.id for place in places(folder, out=str(folder / "chair")).shapes] == ["B/C", "c", "table/b.v2"]
 
@@ -83,7 +107,7 @@ def test_tables_and_procedural_shapes(folder: Path, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("specs", [[], ["nowhere"], ["procedural:x"]])
+@pytest.mark.parametrize("specs", [[], ["nowhere"], ["procedural:x"], ["shapenetpart:nowhere"]])
 def test_wrong_sources_say_so(specs: list[str]) -> None:
     with pytest.raises(UsageError, match=r"SHAPES|procedural"):
         places(*specs)

@@ -17,6 +17,7 @@ from crosspoint3d.data.meshes import read_mesh
 from crosspoint3d.labelling import segment as verb
 from crosspoint3d.labelling.segment import segment
 from crosspoint3d.part_colours import part_colours
+from crosspoint3d.parts_table import PartsTable
 from tests.labelling.fakes import TABLE, by_side, random_segmenter, two_boxes, write_shapes
 
 COLOURS = part_colours(TABLE)
@@ -173,6 +174,17 @@ def test_wrong_usage(folder: Path, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="must be at least 1"):
             segment(config(out, folder, **{name: 0}))
     assert not out.exists()
+
+
+def test_weights_that_do_not_say_whose_their_parts_are(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unnamed = random_segmenter()
+    unnamed.table = PartsTable(("0", "1"), ((0, 1, 2, 3, 4), ()), tuple("abcde"))
+    monkeypatch.setattr(models, "load_segmenter", lambda spec, k=None: unnamed)
+    with pytest.raises(UsageError, match=r"which of their 5 parts belong to which of their 2 categories"):
+        segment(config(tmp_path / "out", folder))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.usefixtures("side")

@@ -15,6 +15,7 @@ from crosspoint3d.data.prepare import prepare
 from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.labelling.places import find_places
 from crosspoint3d.labelling.stream import Broken, Sampling, Shape, in_order, read_shape
+from tests.data.part_sets import hdf5_folder, labelled_shapes, write_h5
 from tests.labelling.fakes import write_shapes
 
 SAMPLING = Sampling(points=32, draws=4, votes=1, up="y", seed=0)
@@ -45,6 +46,21 @@ def test_clouds_of_a_mesh_lie_on_its_faces_and_are_normalised(folder: Path) -> N
     centred = draws - draws.mean(axis=1, keepdims=True)
     radius = np.linalg.norm(centred, axis=2).max(axis=1)
     np.testing.assert_allclose(shape.clouds[:, 0], centred / radius[:, None, None], atol=1e-5)
+
+
+def test_points_of_a_published_set_are_its_own_and_broken_ones_say_why(tmp_path: Path) -> None:
+    folder = hdf5_folder(tmp_path, shapes=2)
+    clouds, _, _ = labelled_shapes(7, shapes=2)
+    clouds[1, 3, 2] = np.nan
+    write_h5(folder / "ply_data_test0.h5", 7, shapes=2, data=clouds)
+    found = read(f"shapenetpart:{folder}", replace(SAMPLING, points=12, up="x"))
+    shape, broken = found["test/0"], found["test/1"]
+    assert isinstance(shape, Shape) and isinstance(broken, Broken)
+    assert shape.category == "Airplane" and shape.mesh.is_cloud
+    np.testing.assert_array_equal(shape.mesh.vertices, clouds[0])
+    np.testing.assert_array_equal(shape.upright, np.eye(3))
+    assert sorted(shape.index.tolist()) == list(range(24))
+    assert "not finite" in broken.reason
 
 
 def test_seed_and_id_decide(folder: Path) -> None:

@@ -91,7 +91,7 @@ class UseConfig:
     model: str = field(metadata={"positional": True})
     """Run folder of finetune, the folder of a trained network, or published weights."""
     shapes: tuple[str, ...] = field(metadata={"positional": True})
-    """Files, folders, tables or procedural:COUNT[:SEED]."""
+    """Files, folders, tables, shapenetpart:DIR or procedural:COUNT[:SEED]."""
     out: Path
     """Folder to create, or to go on with."""
     points: int = 0

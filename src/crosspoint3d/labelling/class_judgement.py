@@ -38,18 +38,20 @@ def judge(rows: Path, probabilities: Path, names: Sequence[str], model: Path, ou
     if len(labels):
         right = int((table.argmax(axis=1) == labels).sum())
         lines.append(
-            f"{len(labels)} shapes come with a category that the model knows: {right} right ({right / len(labels):.1%})"
+            f"shapes that come with a category the model knows: {len(labels)}, of them right: {right} "
+            f"({100 * right / len(labels):.1f} %)"
         )
     if len(labels) >= LEAST:
         found = calibration(table, labels)
         draw_reliability(out / FIGURE, found, len(labels), "Calibration on these shapes")
-        return [*lines, f"mean confidence {found.confidence:.1%}, calibration error {found.ece:.1%} ({FIGURE})"]
+        told = f"mean confidence {100 * found.confidence:.1f} %, calibration error {100 * found.ece:.1f} % ({FIGURE})"
+        return [*lines, told]
     recorded = _recorded(model)
     if recorded is None:
         return [*lines, "no calibration figure: the shapes have no categories, and the model records none of its own"]
     count = sum(part.count for part in recorded.bins)
     draw_reliability(out / FIGURE, recorded, count, "Calibration on the model's own test split")
-    return [*lines, f"on the model's own test split: calibration error {recorded.ece:.1%} ({FIGURE})"]
+    return [*lines, f"on the model's own test split: calibration error {100 * recorded.ece:.1f} % ({FIGURE})"]
 
 
 def _labelled(

@@ -112,7 +112,7 @@ def _words(title: str, legend: Sequence[LegendEntry], width: int) -> list[_Word]
 
 
 def _percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.01 else "<1%"
+    return f"{100 * share:.0f} %" if share >= 0.01 else "<1 %"
 
 
 @lru_cache(maxsize=2)

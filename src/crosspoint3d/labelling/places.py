@@ -5,10 +5,16 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+from jaxtyping import Float32
+
 from crosspoint3d.config import UsageError
 from crosspoint3d.data.meshes import CLOUD_SUFFIXES, MESH_SUFFIXES
-from crosspoint3d.data.sources import Candidate, Found, find
+from crosspoint3d.data.published import PARTS_PREFIX, read_shapenet_part
+from crosspoint3d.data.sources import SPLITS, Candidate, Found, find
 from crosspoint3d.data.table import OK, ShapeTable
+
+_NO_CATEGORY = {*SPLITS, *(suffix[1:] for suffix in MESH_SUFFIXES | CLOUD_SUFFIXES)}
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,7 @@ class Place:
         table, row: where the points lie instead, for the shape of a table.
         refused: why a table has no points of it.
         renamed: whether another shape took the id that it would have had.
+        cloud: the points themselves, for the shape of a published set.
     """
 
     id: str
@@ -29,6 +36,7 @@ class Place:
     row: int = 0
     refused: str | None = None
     renamed: bool = False
+    cloud: Float32[np.ndarray, "P 3"] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -57,10 +65,10 @@ class _Names:
 
 
 def find_places(specs: Sequence[str], *, leave_out: Path, seed: int) -> Places:
-    """List the shapes of files, folders (searched as by `prepare`), lists of files, tables and procedural:COUNT[:SEED].
+    """List the shapes of files, folders (as `prepare` searches), lists, tables, shapenetpart:DIR and procedural:COUNT.
 
-    A shape's category is that of its table, or the folder that `prepare` takes it from; where there is none, the folder
-    that was named or that holds the file.
+    A shape's category is that of its table or set, or the folder that `prepare` takes it from; where there is none, the
+    folder that was named or that holds the file, or the first above it that is named after no split and no format.
 
     Args:
         specs: what the command line names, in this order.
@@ -79,6 +87,9 @@ def find_places(specs: Sequence[str], *, leave_out: Path, seed: int) -> Places:
         if (Path(spec) / "_versions").is_dir():
             shapes += _of_table(ShapeTable(spec), names)
             continue
+        if spec.startswith(PARTS_PREFIX):
+            shapes += _of_published(spec, names)
+            continue
         found = _find(spec, leave_out, seed)
         other += sum(found.other.values())
         same_model += len(found.same_model)
@@ -93,12 +104,16 @@ def _find(spec: str, leave_out: Path, seed: int) -> Found:
         found = find(spec, seed=seed, leave_out=leave_out)
     except UsageError as error:
         raise UsageError(str(error).replace("SOURCE", "SHAPES", 1)) from error
-    named = Path(spec).resolve().name if Path(spec).is_dir() else ""
+    named = Path(spec).resolve() if Path(spec).is_dir() else None
     for index, candidate in enumerate(found.candidates):
         if candidate.category is None and candidate.procedural is None:
-            folder = named or Path(candidate.source).resolve().parent.name
-            found.candidates[index] = replace(candidate, category=folder or None)
+            folder = named or Path(candidate.source).resolve().parent
+            found.candidates[index] = replace(candidate, category=_category(folder))
     return found
+
+
+def _category(folder: Path) -> str | None:
+    return next((at.name for at in (folder, *folder.parents) if at.name.lower() not in _NO_CATEGORY), None) or None
 
 
 def _of_table(table: ShapeTable, names: _Names) -> Iterator[Place]:
@@ -107,6 +122,17 @@ def _of_table(table: ShapeTable, names: _Names) -> Iterator[Place]:
         name, renamed = names.give(own)
         candidate = Candidate(own, f"{table.path}#{own}", category)
         yield Place(name, candidate, table, row, None if status == OK else str(status), renamed)
+
+
+def _of_published(spec: str, names: _Names) -> Iterator[Place]:
+    try:
+        splits = read_shapenet_part(spec).splits
+    except UsageError as error:
+        raise UsageError(str(error).replace("--data", "SHAPES", 1)) from error
+    for rows in (splits[split] for split in SPLITS):
+        for cloud, category, own in zip(rows.points, rows.categories, rows.ids, strict=True):
+            name, renamed = names.give(own)
+            yield Place(name, Candidate(own, f"{spec}#{own}", category), cloud=cloud, renamed=renamed)
 
 
 def _inside(name: str) -> PurePosixPath:

@@ -60,8 +60,8 @@ def draw_reliability(path: Path, found: Calibration, shapes: int, title: str) ->
         axes.spines["bottom"].set_color(LINE)
     figure.suptitle(title, x=0.02, ha="left", fontsize=12, color=INK)
     top.set_title(
-        f"{shapes:,} shapes · {found.accuracy:.1%} right · mean confidence {found.confidence:.1%} · "
-        f"calibration error {found.ece:.1%}",
+        f"{shapes:,} shapes · {100 * found.accuracy:.1f} % right · mean confidence {100 * found.confidence:.1f} % · "
+        f"calibration error {100 * found.ece:.1f} %",
         loc="left", fontsize=8.5, color=MUTED, pad=24, x=-0.02,
     )  # fmt: skip
     with atomic(path) as temporary:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from crosspoint3d import models
-from crosspoint3d.config import SegmentConfig
+from crosspoint3d.config import SegmentConfig, UsageError
 from crosspoint3d.config_file import require_at_least
 from crosspoint3d.labelling.categories import require_category
 from crosspoint3d.labelling.out_folder import check_folder
@@ -46,6 +46,12 @@ def segment(config: SegmentConfig) -> LabelSummary:
     device = pick_device(config.device)
     segmenter = models.load_segmenter(config.model, config.k).to(device)
     table = segmenter.table
+    if not all(table.parts):
+        raise UsageError(
+            f"MODEL {config.model}: the weights do not say which of their {len(table)} parts belong to which of their "
+            f"{len(table.categories)} categories; in Python set load_segmenter(MODEL).table, keep it by "
+            "save_segmenter, and give that folder"
+        )
     category = require_category(config.category, table.categories) if config.category else None
     points = points_for(segmenter, config.points, PUBLISHED_POINTS)
     sampling = Sampling(points, config.draws, config.votes, config.up, config.seed)
@@ -102,5 +108,5 @@ def _notes(rows: Path) -> tuple[str, ...]:
     if found["fit"]:
         notes.append("a best fit may be the wrong category (column fit of shapes.csv): --category names it")
     if repeated:
-        notes.append(f"{repeated} clouds have fewer points than the network takes; theirs were repeated")
+        notes.append(f"clouds of fewer points than the network takes, which were repeated: {repeated}")
     return tuple(notes)

@@ -52,7 +52,7 @@ class Shape:
 
     Attributes:
         place: where it was found.
-        mesh: as in the file, up axis included; the points of a table's row.
+        mesh: as in the file, up axis included; the points of a table's row or of a published set.
         upright: rotation that makes y point up, `vertices @ upright.T`.
         category: what the table, the folder or the generator calls it.
         points: sampled points in the coordinates of `mesh`, draw by draw.
@@ -84,7 +84,7 @@ def read_shape(place: Place, sampling: Sampling) -> Shape | Broken:
     try:
         mesh, category = _contents(place)
         generator = _generator(sampling.seed, place.id)
-        turned = place.table is None and place.candidate.procedural is None
+        turned = place.table is None and place.cloud is None and place.candidate.procedural is None
         turned &= not place.candidate.source.lower().endswith((".gltf", ".glb"))
         upright = geometry.up_rotation(sampling.up if turned else "y")
         points, index, note = _sample(mesh, sampling, generator)
@@ -125,6 +125,10 @@ def _contents(place: Place) -> tuple[Mesh, str | None]:
     if place.table is not None:
         points = place.table.take([place.row], ["points"])["points"][0]
         return Mesh(np.asarray(points, np.float32), np.zeros((0, 3), np.int32)), place.candidate.category
+    if place.cloud is not None:
+        if not np.isfinite(place.cloud).all():
+            raise MeshError("points that are not finite")
+        return Mesh(place.cloud, np.zeros((0, 3), np.int32)), place.candidate.category
     if place.candidate.procedural is not None:
         seed, index = place.candidate.procedural
         return procedural_shape(index, seed)

@@ -53,7 +53,8 @@ class LabelSummary:
 
     def __str__(self) -> str:
         kept = f", {self.kept} of them by an earlier run" if self.kept else ""
-        lines = [f"{self.out}: {self.labelled} shapes labelled{kept}, {self.failed} failed ({self.seconds:.1f} s)"]
+        shapes = f"{self.labelled} shape{'s' * (self.labelled != 1)}"
+        lines = [f"{self.out}: {shapes} labelled{kept}, {self.failed} failed ({self.seconds:.1f} s)"]
         lines += [f"  {note}" for note in self.notes]
         lines += [f"  failed {count} x {reason}" for reason, count in self.reasons.items()]
         lines += [f"    {name}: {reason}" for name, reason in self.first_failed.items()]
