@@ -131,6 +131,16 @@ def test_cameras_are_rigid_and_look_at_the_origin(azimuth: float, elevation: flo
     np.testing.assert_allclose(matrix @ [0, 0, 0, 1], [0, 0, -distance, 1], rtol=1e-6)
 
 
+@given(seeds, st.floats(-3, 3), st.floats(-1.5, 1.5), st.floats(0.5, 1))
+def test_the_fitting_distance_is_the_least(seed: int, azimuth: float, elevation: float, fill: float) -> None:
+    points = np.random.default_rng(seed).normal(size=(20, 3))
+    distance = geometry.fitting_distance(points, azimuth, elevation, fill)
+    matrix = geometry.camera_matrix(np.array([azimuth, elevation, distance])).astype(np.float64)
+    seen = points @ matrix[:3, :3].T + matrix[:3, 3]
+    reach = np.abs(seen[:, :2]).max(axis=1) / (-seen[:, 2] * geometry.HALF_ANGLE_TANGENT)
+    assert reach.max() == pytest.approx(fill, rel=1e-4)
+
+
 @given(seeds)
 def test_random_rotations_are_rotations(seed: int) -> None:
     matrix = geometry.random_rotation(np.random.default_rng(seed))

@@ -136,6 +136,20 @@ def camera_matrix(pose: Float[np.ndarray, " 3"]) -> Float32[np.ndarray, "4 4"]:
     )
 
 
+def fitting_distance(points: Float[np.ndarray, "N 3"], azimuth: float, elevation: float, fill: float) -> float:
+    """The least distance of a camera from the origin at which all points lie in the middle of its picture.
+
+    Args:
+        points: in the space of the poses.
+        azimuth: rad.
+        elevation: rad.
+        fill: share of half the picture that they may reach.
+    """
+    turned = points @ camera_matrix(np.array([azimuth, elevation, 0.0]))[:3, :3].astype(np.float64).T
+    reach = np.abs(turned[:, :2]).max(axis=1) / (HALF_ANGLE_TANGENT * fill)
+    return float((turned[:, 2] + reach).max())
+
+
 def rotation_about(axis: Literal["x", "y", "z"], angle: float) -> Float32[np.ndarray, "3 3"]:
     """Matrix R that turns column vectors by `angle` radians about an axis (rows: `points @ R.T`)."""
     first, second = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]

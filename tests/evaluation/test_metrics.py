@@ -94,3 +94,7 @@ def test_perfect_retrieval_and_small_galleries() -> None:
 
 def test_zero_vectors_are_similar_to_nothing() -> None:
     assert metrics.cosines(np.zeros((1, 3)), np.ones((2, 3))).tolist() == [[0.0, 0.0]]
+
+
+def test_mean_scores_are_of_each_name() -> None:
+    assert metrics.mean_scores([{"a": 1.0, "b": 0.0}, {"a": 2.0, "b": 4.0}]) == {"a": 1.5, "b": 2.0}

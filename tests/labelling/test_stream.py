@@ -14,7 +14,7 @@ from crosspoint3d.config import PrepareConfig
 from crosspoint3d.data.prepare import prepare
 from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.labelling.places import find_places
-from crosspoint3d.labelling.stream import Broken, Sampling, Shape, in_order, read_shape
+from crosspoint3d.labelling.stream import Broken, Sampling, Shape, batches, in_order, read_shape
 from tests.data.part_sets import hdf5_folder, labelled_shapes, write_h5
 from tests.labelling.fakes import write_shapes
 
@@ -148,6 +148,20 @@ def test_results_come_in_order_and_not_too_far_ahead() -> None:
             assert next(results) == expected
             assert max(started) <= expected + 4
         assert next(results, None) is None
+
+
+def test_batches_fill_with_clouds_and_keep_broken_ones(folder: Path) -> None:
+    whole = next(shape for shape in read(folder / "box").values() if isinstance(shape, Shape))
+    shapes = [replace(whole, clouds=np.zeros((draws, 2, 32, 3), np.float32)) for draws in (1, 3, 4, 1, 1)]
+    mixed = [shapes[0], Broken(whole.place, "cut short"), *shapes[1:]]
+    go, halt = threading.Event(), threading.Event()
+    halt.set()
+    assert [len(batch) for batch in batches(mixed, clouds=8, most=9, stop=go)] == [3, 1, 2]
+    assert [len(batch) for batch in batches(mixed, clouds=8, most=2, stop=go)] == [2, 2, 2, 0]
+    assert [len(batch) for batch in batches(mixed, clouds=4, most=9, stop=go, draws=1)] == [3, 2, 1]
+    together = [shape for batch in batches(mixed, clouds=4, most=9, stop=go) for shape in batch]
+    assert all(got is given for got, given in zip(together, mixed, strict=True))
+    assert [len(batch) for batch in batches(mixed, clouds=8, most=9, stop=halt)] == [3, 1]
 
 
 def test_after_a_stop_nothing_more_is_read() -> None:

@@ -116,6 +116,8 @@ def test_subsample_takes_different_points_of_the_cloud(clouds: Tensor) -> None:
     for sample, cloud in zip(chosen, clouds, strict=True):
         same = (sample[:, None] == cloud[None]).all(2)
         assert (same.sum(1) == 1).all() and (same.sum(0) <= 1).all()
+    places = transforms.random_subsets(clouds, 50, seeded())
+    assert torch.equal(chosen, clouds.gather(1, places[:, :, None].expand(-1, -1, 3)))
     everything = transforms.subsample(clouds, 200, seeded())
     assert torch.equal(everything.sort(dim=1).values, clouds.sort(dim=1).values)
 

@@ -52,7 +52,7 @@ def make_row(candidate: Candidate, settings: RowSettings) -> dict[str, Any]:
             mesh = _read(candidate, settings)
             if not candidate.source.lower().endswith((".gltf", ".glb")):
                 mesh = _turn_up(mesh, settings.up)
-        return row | _contents(mesh, settings, _generator(settings.seed, candidate.id))
+        return row | _contents(mesh, settings, generator_of(settings.seed, candidate.id))
     except MeshError as error:
         return row | {"status": str(error)}
     except Exception as error:
@@ -81,7 +81,8 @@ def bare_row(candidate: Candidate, status: str) -> dict[str, Any]:
     }
 
 
-def _generator(seed: int, name: str) -> np.random.Generator:
+def generator_of(seed: int, name: str) -> np.random.Generator:
+    """What draws the points of a shape: the same for the same seed and id, whatever else is read."""
     digest = hashlib.sha256(name.encode()).digest()
     return np.random.default_rng([seed, int.from_bytes(digest[:8], "little")])
 

@@ -29,6 +29,11 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
     return {"mean": float(array.mean()), "std": std, "ci95": ci95, "n": n, "values": array.tolist()}
 
 
+def mean_scores(runs: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The mean of each score over the runs, which all have the same."""
+    return {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
+
+
 def summaries(runs: Sequence[dict[str, float]]) -> dict[str, dict[str, Any]]:
     """`summary` of every score over several runs that have the same scores; empty without runs."""
     return {name: summary([run[name] for run in runs]) for name in (runs[0] if runs else {})}

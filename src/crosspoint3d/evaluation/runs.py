@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 
 from crosspoint3d.config import EvaluateConfig
 from crosspoint3d.data.clouds import LabelledClouds
+from crosspoint3d.evaluation.metrics import mean_scores
 from crosspoint3d.evaluation.protocol import NOTHING_RANDOM, protocol_record
 from crosspoint3d.evaluation.result import Result
 from crosspoint3d.evaluation.result_files import write_result
@@ -81,7 +82,7 @@ def over_seeds(
         encoders.append(item.record())
         last = item
     assert last is not None
-    mean = {name: float(np.mean([values[name] for values in chances])) for name in chances[0]}
+    mean = mean_scores(chances)
     return Runs(trained, untrained, mean, encoders, last.clouds, repeated, started)
 
 

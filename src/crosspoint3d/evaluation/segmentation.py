@@ -4,12 +4,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from crosspoint3d.config import SegmentationConfig, UsageError
 from crosspoint3d.config_file import require_at_least
 from crosspoint3d.data.part_clouds import load_part_clouds
 from crosspoint3d.data.part_labels import PartClouds, PartSplit
+from crosspoint3d.evaluation.metrics import mean_scores
 from crosspoint3d.evaluation.part_matching import match_parts
 from crosspoint3d.evaluation.part_predictions import STRETCH, predict_parts, with_points
 from crosspoint3d.evaluation.part_tables import write_part_tables
@@ -87,7 +86,7 @@ def segmentation(config: SegmentationConfig) -> Result:
         evaluation="segmentation",
         scores=segment_scores(runs, matching.table),
         untrained={},
-        chance={name: float(np.mean([scores[name] for scores in guesses])) for name in guesses[0]},
+        chance=mean_scores(guesses),
         protocol=_record(config, segmenter, clouds.record, runs, picked(points, available), started, notes),
         details=details,
     )

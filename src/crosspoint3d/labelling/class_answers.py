@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float32
 
 from crosspoint3d.evaluation.class_predictions import class_logits, probabilities
-from crosspoint3d.labelling.stream import Broken, Shape
+from crosspoint3d.labelling.stream import Broken, Shape, batches
 from crosspoint3d.models import Classifier
 
 
@@ -44,15 +44,7 @@ def answer_classes(
     Raises:
         UsageError: the network gives values that are not finite.
     """
-    batch: list[Shape | Broken] = []
-    clouds = 0
-    for shape in shapes:
-        batch.append(shape)
-        clouds += 0 if isinstance(shape, Broken) else shape.clouds.shape[1]
-        if clouds >= batch_size or len(batch) >= 4 * batch_size:
-            yield from _answer(classifier, batch, batch_size, device)
-            batch, clouds = [], 0
-    if not stop.is_set():
+    for batch in batches(shapes, clouds=batch_size, most=4 * batch_size, stop=stop, draws=1):
         yield from _answer(classifier, batch, batch_size, device)
 
 

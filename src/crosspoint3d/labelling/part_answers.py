@@ -13,7 +13,7 @@ from jaxtyping import Float32
 
 from crosspoint3d.evaluation.part_predictions import part_probabilities
 from crosspoint3d.labelling.categories import best_fit, match_category
-from crosspoint3d.labelling.stream import Broken, Shape
+from crosspoint3d.labelling.stream import Broken, Shape, batches
 from crosspoint3d.models import Segmenter
 
 MOST_SHAPES = 64
@@ -60,15 +60,7 @@ def answer_parts(
     Raises:
         UsageError: the network gives values that are not finite.
     """
-    batch: list[Shape | Broken] = []
-    clouds = 0
-    for shape in shapes:
-        batch.append(shape)
-        clouds += 0 if isinstance(shape, Broken) else shape.clouds.shape[0] * shape.clouds.shape[1]
-        if clouds >= batch_size or len(batch) >= MOST_SHAPES:
-            yield from _answer(segmenter, batch, category, batch_size, device)
-            batch, clouds = [], 0
-    if not stop.is_set():
+    for batch in batches(shapes, clouds=batch_size, most=MOST_SHAPES, stop=stop):
         yield from _answer(segmenter, batch, category, batch_size, device)
 
 

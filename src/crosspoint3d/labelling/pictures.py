@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import matplotlib
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from crosspoint3d.data.mesh import Mesh
 from crosspoint3d.data.render import render_views
-from crosspoint3d.geometry import HALF_ANGLE_TANGENT, camera_matrix
+from crosspoint3d.geometry import fitting_distance
 
 SIDE = 400
 VIEWS = np.radians([[35.0, 22.0], [215.0, 22.0]])
@@ -78,15 +78,9 @@ def _views(mesh: Mesh, colours: UInt8[np.ndarray, "M 3"]) -> UInt8[np.ndarray, "
     used = mesh.vertices if mesh.is_cloud else mesh.vertices[np.unique(mesh.faces)]
     low, high = used.min(axis=0).astype(np.float64), used.max(axis=0).astype(np.float64)
     centre, scale = (low + high) / 2, float((high - low).max()) or 1.0
-    poses = np.array([[*angles, _distance((used - centre) / scale, angles)] for angles in VIEWS], np.float32)
+    placed = (used - centre) / scale
+    poses = np.array([[*angles, fitting_distance(placed, angles[0], angles[1], FILL)] for angles in VIEWS], np.float32)
     return render_views(painted, poses=poses, image_size=SIDE, frame=(centre, scale), supersample=3)
-
-
-def _distance(points: Float[np.ndarray, "N 3"], angles: Float[np.ndarray, " 2"]) -> float:
-    """The least distance of a camera from the origin at which all points lie in the middle FILL of its picture."""
-    turned = points @ camera_matrix(np.array([*angles, 0.0]))[:3, :3].astype(np.float64).T
-    reach = np.abs(turned[:, :2]).max(axis=1) / (HALF_ANGLE_TANGENT * FILL)
-    return float((turned[:, 2] + reach).max())
 
 
 class _Word(NamedTuple):

@@ -3,7 +3,6 @@
 Axis letters: M vertices or faces, S sampled points, D draws, V votes, P points of a cloud.
 """
 
-import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +16,7 @@ from jaxtyping import Float32, Int64
 from crosspoint3d import geometry
 from crosspoint3d.data.mesh import Mesh
 from crosspoint3d.data.meshes import MeshError, read_mesh
+from crosspoint3d.data.rows import generator_of
 from crosspoint3d.data.shapes import procedural_shape
 from crosspoint3d.evaluation.part_predictions import STRETCH
 from crosspoint3d.labelling.places import Place
@@ -83,7 +83,7 @@ def read_shape(place: Place, sampling: Sampling) -> Shape | Broken:
     """Read and sample one shape; whatever is wrong with it becomes the reason of a `Broken`, never an exception."""
     try:
         mesh, category = _contents(place)
-        generator = _generator(sampling.seed, place.id)
+        generator = generator_of(sampling.seed, place.id)
         turned = place.table is None and place.cloud is None and place.candidate.procedural is None
         turned &= not place.candidate.source.lower().endswith((".gltf", ".glb"))
         upright = geometry.up_rotation(sampling.up if turned else "y")
@@ -117,6 +117,30 @@ def in_order(
         yield window.popleft().result()
     for future in window:
         future.cancel()
+
+
+def batches(
+    shapes: Iterable[Shape | Broken], *, clouds: int, most: int, stop: threading.Event, draws: int | None = None
+) -> Iterator[list[Shape | Broken]]:
+    """Lists of shapes in their order, each until its clouds fill a batch; what is broken goes along.
+
+    Args:
+        shapes: are taken as they are needed.
+        clouds: of a batch, votes counted.
+        most: shapes of a batch, broken ones counted.
+        stop: when it is set, shapes that wait for their batch to fill are dropped.
+        draws: of each shape that count; None: all.
+    """
+    batch: list[Shape | Broken] = []
+    filled = 0
+    for shape in shapes:
+        batch.append(shape)
+        filled += 0 if isinstance(shape, Broken) else len(shape.clouds[:draws]) * shape.clouds.shape[1]
+        if filled >= clouds or len(batch) >= most:
+            yield batch
+            batch, filled = [], 0
+    if not stop.is_set():
+        yield batch
 
 
 def _contents(place: Place) -> tuple[Mesh, str | None]:
@@ -158,8 +182,3 @@ def _sample(
     index = np.resize(generator.permutation(available), draws * count).astype(np.int64)
     note = f"{available} points, repeated to {count}" if available < count else ""
     return mesh.vertices[index], index, note
-
-
-def _generator(seed: int, name: str) -> np.random.Generator:
-    digest = hashlib.sha256(name.encode()).digest()
-    return np.random.default_rng([seed, int.from_bytes(digest[:8], "little")])

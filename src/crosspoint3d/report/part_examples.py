@@ -11,7 +11,7 @@ from jaxtyping import Float32, Integer, UInt8
 
 from crosspoint3d.data.mesh import Mesh
 from crosspoint3d.data.render import render_views
-from crosspoint3d.geometry import HALF_ANGLE_TANGENT, camera_matrix
+from crosspoint3d.geometry import fitting_distance
 from crosspoint3d.part_colours import css, part_colours
 from crosspoint3d.parts_table import PartsTable
 from crosspoint3d.report.examples import Tile
@@ -102,8 +102,7 @@ def _iou(truth: Integer[np.ndarray, " N"], predicted: Integer[np.ndarray, " N"],
 def draw_points(points: Float32[np.ndarray, "N 3"], colours: UInt8[np.ndarray, "N 3"]) -> UInt8[np.ndarray, "H W 3"]:
     """A cloud as balls of these colours, as large as the picture allows."""
     centre = (points.min(axis=0) + points.max(axis=0)).astype(np.float64) / 2
-    turned = (points - centre) @ camera_matrix(np.array(DEFAULT_POSE))[:3, :3].astype(np.float64).T
-    distance = float((turned[:, 2] + np.abs(turned[:, :2]).max(axis=1) / (HALF_ANGLE_TANGENT * FILL)).max())
+    distance = fitting_distance(points - centre, *DEFAULT_POSE[:2], FILL)
     pose = np.array([[*DEFAULT_POSE[:2], max(distance, NEAREST)]], np.float32)
     mesh = Mesh(np.ascontiguousarray(points), np.zeros((0, 3), np.int32), vertex_colors=np.ascontiguousarray(colours))
     picture: np.ndarray = render_views(mesh, poses=pose, image_size=SIZE, frame=(centre, 1.0))[0]

@@ -1,24 +1,20 @@
 """`finetune classify`: categories of shapes from a pre-trained encoder."""
 
-import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 
-import numpy as np
 import torch
 
 from crosspoint3d import runtime
-from crosspoint3d.config import MOST_POINTS_BY_DEFAULT, FinetuneClassifyConfig, UsageError
+from crosspoint3d.config import FinetuneClassifyConfig
 from crosspoint3d.data.class_clouds import OWN_VAL, ClassClouds, deal_labels
 from crosspoint3d.data.clouds import load_clouds
 from crosspoint3d.evaluation.class_tables import class_table, write_class_tables
-from crosspoint3d.evaluation.metrics import accuracy_chance, summaries
+from crosspoint3d.evaluation.metrics import accuracy_chance, mean_scores, summaries
 from crosspoint3d.evaluation.protocol import picked
 from crosspoint3d.evaluation.result import Result
 from crosspoint3d.labelling.class_judgement import FIGURE, RECORD
 from crosspoint3d.labelling.reliability import draw_reliability
 from crosspoint3d.models.load_labelled import load_classifier
-from crosspoint3d.models.tower import Tower, save_tower
 from crosspoint3d.training.classify_results import ClassAnswers, classify_details, save_examples
 from crosspoint3d.training.classify_task import MODEL, classify_task, with_points
 from crosspoint3d.training.finetune_record import finetune_record, require_same_clouds
@@ -30,11 +26,10 @@ from crosspoint3d.training.finetune_run import (
     finished_run,
     read_answers,
     run_seeds,
-    seed_folder,
     validate,
     write_json,
 )
-from crosspoint3d.training.weights_taken import origin_of
+from crosspoint3d.training.finetune_shared import keep_network, with_settled_points
 
 
 def finetune_classify(config: FinetuneClassifyConfig) -> FinetuneResult:
@@ -58,9 +53,7 @@ def finetune_classify(config: FinetuneClassifyConfig) -> FinetuneResult:
         return deal_labels(clouds, seed=seed, fraction=config.labels, protocol=config.protocol)
 
     available = min(whole.train_points.shape[1], whole.test_points.shape[1])
-    if config.points > available:
-        raise UsageError(f"--points {config.points}: the clouds have {available} points, use at most so many")
-    config = replace(config, points=config.points or min(MOST_POINTS_BY_DEFAULT, available))
+    config = with_settled_points(config, available)
     if finished := finished_run(config):
         return finished
     device = runtime.pick_device(config.device)
@@ -85,7 +78,7 @@ def finetune_classify(config: FinetuneClassifyConfig) -> FinetuneResult:
         evaluation="classify",
         scores=summaries([outcome.scores for outcome in outcomes]),
         untrained={},
-        chance={name: float(np.mean([scores[name] for scores in chance])) for name in chance[0]},
+        chance=mean_scores(chance),
         protocol=finetune_record(
             config, outcomes, data=clouds.record, picked=picked(config.points, available), notes=_notes(outcomes)
         ),
@@ -96,14 +89,11 @@ def finetune_classify(config: FinetuneClassifyConfig) -> FinetuneResult:
 
 
 def _keep(config: FinetuneClassifyConfig, seed: int, answers: ClassAnswers) -> None:
-    """RUN/classifier with its calibration, RUN/encoder: the network of one seed, and its encoder as others load it."""
-    shutil.rmtree(config.out / MODEL, ignore_errors=True)
-    shutil.copytree(seed_folder(config, seed) / MODEL, config.out / MODEL)
+    """RUN/classifier with its calibration, and RUN/encoder."""
+    keep_network(config, seed, MODEL, load_classifier)
     found = answers.calibration()
     write_json(config.out / MODEL / RECORD, found.to_dict())
     draw_reliability(config.out / FIGURE, found, len(answers.test), "Calibration on the test split")
-    encoder = load_classifier(config.out / MODEL).encoder
-    save_tower(Tower(encoder, None), config.out / "encoder", origin_of(config, seed))
 
 
 def _notes(outcomes: Sequence[Outcome]) -> list[str]:

@@ -1,24 +1,20 @@
 """`finetune segment`: part labels on points from a pre-trained encoder."""
 
-import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 
-import numpy as np
 import torch
 
 from crosspoint3d import runtime
-from crosspoint3d.config import MOST_POINTS_BY_DEFAULT, FinetuneSegmentConfig, UsageError
+from crosspoint3d.config import FinetuneSegmentConfig
 from crosspoint3d.data.part_clouds import OWN_VAL, load_part_clouds
 from crosspoint3d.data.part_labels import PartClouds
-from crosspoint3d.evaluation.metrics import summaries
+from crosspoint3d.evaluation.metrics import mean_scores, summaries
 from crosspoint3d.evaluation.part_predictions import with_points
 from crosspoint3d.evaluation.part_tables import write_part_tables
 from crosspoint3d.evaluation.protocol import picked
 from crosspoint3d.evaluation.result import Result
 from crosspoint3d.evaluation.segment_results import PartAnswers, most_frequent_parts, save_examples, segment_details
 from crosspoint3d.models.load_labelled import load_segmenter
-from crosspoint3d.models.tower import Tower, save_tower
 from crosspoint3d.training.finetune_record import finetune_record, require_same_clouds
 from crosspoint3d.training.finetune_run import (
     FinetuneResult,
@@ -27,11 +23,10 @@ from crosspoint3d.training.finetune_run import (
     finished_run,
     read_answers,
     run_seeds,
-    seed_folder,
     validate,
 )
+from crosspoint3d.training.finetune_shared import keep_network, with_settled_points
 from crosspoint3d.training.segment_task import MODEL, labelled_shapes, segment_task
-from crosspoint3d.training.weights_taken import origin_of
 
 
 def finetune_segment(config: FinetuneSegmentConfig) -> FinetuneResult:
@@ -48,9 +43,7 @@ def finetune_segment(config: FinetuneSegmentConfig) -> FinetuneResult:
     validate(config)
     clouds = load_part_clouds(config.data, seed=0)
     available = min(split.points.shape[1] for split in (clouds.train, clouds.val, clouds.test) if len(split))
-    if config.points > available:
-        raise UsageError(f"--points {config.points}: the clouds have {available} points, use at most so many")
-    config = replace(config, points=config.points or min(MOST_POINTS_BY_DEFAULT, available))
+    config = with_settled_points(config, available)
     if finished := finished_run(config):
         return finished
     device = runtime.pick_device(config.device)
@@ -74,7 +67,7 @@ def finetune_segment(config: FinetuneSegmentConfig) -> FinetuneResult:
         answers.append(PartAnswers(test, read_answers(config, seed)["predicted"]))
         chance.append(most_frequent_parts(labelled_shapes(config, own, seed), test, own.table))
     best = best_seed(outcomes)
-    _keep(config, best)
+    keep_network(config, best, MODEL, load_segmenter)
     save_examples(config.out / "examples.npz", answers[best], clouds.table)
     details = segment_details(answers, clouds.table)
     write_part_tables(config.out, details)
@@ -82,21 +75,13 @@ def finetune_segment(config: FinetuneSegmentConfig) -> FinetuneResult:
         evaluation="segment",
         scores=summaries([outcome.scores for outcome in outcomes]),
         untrained={},
-        chance={name: float(np.mean([scores[name] for scores in chance])) for name in chance[0]},
+        chance=mean_scores(chance),
         protocol=finetune_record(
             config, outcomes, data=own.record, picked=picked(config.points, available), notes=_notes(config, clouds)
         ),
         details=details,
     )
     return finish(config, outcomes, result)
-
-
-def _keep(config: FinetuneSegmentConfig, seed: int) -> None:
-    """RUN/segmenter and RUN/encoder: the network of one seed, and its encoder as others load it."""
-    shutil.rmtree(config.out / MODEL, ignore_errors=True)
-    shutil.copytree(seed_folder(config, seed) / MODEL, config.out / MODEL)
-    encoder = load_segmenter(config.out / MODEL).encoder
-    save_tower(Tower(encoder, None), config.out / "encoder", origin_of(config, seed))
 
 
 def _notes(config: FinetuneSegmentConfig, clouds: PartClouds) -> Sequence[str]:

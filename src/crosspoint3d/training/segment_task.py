@@ -22,7 +22,7 @@ from crosspoint3d.parts_table import PartsTable
 from crosspoint3d.training.finetune import Answers, Task
 from crosspoint3d.training.label_weights import label_weights
 from crosspoint3d.training.weights_taken import encoder_record, head_for, origin_of, starting_encoder, weights_taken
-from crosspoint3d.transforms.points import augment_labelled
+from crosspoint3d.transforms.points import augment_labelled, random_subsets
 
 MODEL = "segmenter"
 """Folder of the network in that of a run or seed."""
@@ -114,8 +114,7 @@ def drawn_points(
     points, parts = torch.from_numpy(batch.points).to(device), torch.from_numpy(batch.parts).to(device).long()
     if count == points.shape[1]:
         return points, parts
-    rank = torch.empty(points.shape[:2], device=device).uniform_(generator=generator)
-    chosen = rank.topk(count, dim=1).indices
+    chosen = random_subsets(points, count, generator)
     return points.gather(1, chosen[:, :, None].expand(-1, -1, 3)), parts.gather(1, chosen)
 
 

@@ -7,7 +7,7 @@ import math
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
 
@@ -79,12 +79,18 @@ def subsample(points: Float[Tensor, "B N 3"], count: int, generator: Generator) 
     Raises:
         ValueError: a cloud has fewer than `count` points, or `count` is below 1.
     """
+    chosen = random_subsets(points, count, generator)
+    return points.gather(1, chosen[:, :, None].expand(-1, -1, 3))
+
+
+def random_subsets(points: Float[Tensor, "B N 3"], count: int, generator: Generator) -> Int64[Tensor, "B M"]:
+    """The places of the points that `subsample` takes, for what belongs to them; errors as of it."""
     available = points.shape[1]
     if not 1 <= count <= available:
         raise ValueError(f"subsample: count={count} must be between 1 and the clouds' {available} points")
     rank = _uniform((len(points), available), 0.0, 1.0, points.new_empty(0, dtype=torch.float32), generator)
-    chosen = rank.topk(count, dim=1).indices
-    return points.gather(1, chosen[:, :, None].expand(-1, -1, 3))
+    chosen: Tensor = rank.topk(count, dim=1).indices
+    return chosen
 
 
 def augment_points(
