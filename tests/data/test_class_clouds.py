@@ -7,20 +7,24 @@ import pytest
 from crosspoint3d.config import Protocol, UsageError
 from crosspoint3d.data.class_clouds import ClassClouds, deal_labels
 from crosspoint3d.data.clouds import load_clouds
+from crosspoint3d.data.loaded import DRAWN_VAL, NO_VAL, OWN_VAL
 from crosspoint3d.data.table import ShapeTable
+from tests.data.part_sets import hdf5_folder, write_h5
 
 SHAPES = {"one": 1, "two": 2, "three": 3, "ten": 10, "forty": 40}
 
 
-def table(folder: Path, splits: dict[str, dict[str, int]]) -> str:
-    """A table of so many shapes of each category in each split."""
+def table(folder: Path, splits: dict[str, dict[str, int]], broken: str = "") -> str:
+    """A table of so many shapes of each category in each split; the points of one may be NaN."""
     rows: list[dict[str, Any]] = []
     for split, counts in splits.items():
         for category, count in counts.items():
             for number in range(count):
                 points = np.random.default_rng(len(rows)).normal(size=(8, 3)).astype(np.float16)
+                name = f"{split}/{category}{number}"
+                points *= np.float16(np.nan if name == broken else 1)
                 rows.append(
-                    {"id": f"{split}/{category}{number}", "source": "here", "points": points, "status": "ok",
+                    {"id": name, "source": "here", "points": points, "status": "ok",
                      "category": category, "split": split}
                 )  # fmt: skip
     made = ShapeTable.create(folder / "table", points=8, settings={})
@@ -85,7 +89,32 @@ def test_a_split_val_of_the_table_is_used_whole(tmp_path: Path) -> None:
     assert np.allclose(np.linalg.norm(clouds.val.points, axis=2).max(axis=1), 1, atol=1e-5)
     assert len(clouds.train) == 56
     assert clouds.record["left_out"]["val"] == 1
-    assert clouds.record["val"]["from"] == "the table's split val"
+    assert clouds.record["val"]["from"] == OWN_VAL
+
+
+def test_the_val_split_of_a_published_set_is_used_whole(tmp_path: Path) -> None:
+    folder = hdf5_folder(tmp_path)
+    write_h5(folder / "ply_data_val0.h5", 2, categories=3, points=20)
+    clouds = dealt(f"shapenetpart:{folder}", seed=0, fraction=1.0)
+    assert (len(clouds.train), clouds.val.ids, len(clouds.test)) == (8, ("val/0", "val/1", "val/3"), 4)
+    assert clouds.val.labels.tolist() == [0, 1, 0] and clouds.val.points.shape == (3, 20, 3)
+    np.testing.assert_allclose(clouds.val.points.mean(axis=1), 0, atol=1e-6)
+    assert clouds.record["val"]["from"] == OWN_VAL
+    assert clouds.record["left_out"] == {"val": 1}, "the Cap, which train lacks"
+
+
+def test_a_broken_val_cloud_is_placed(tmp_path: Path) -> None:
+    path = table(tmp_path, {"train": SHAPES, "val": {"novel": 1, "two": 2}, "test": {"ten": 3}}, broken="val/two1")
+    with pytest.raises(UsageError, match=r"row 58 \(val/two1\): points holds a value that is not finite"):
+        dealt(path, seed=0, fraction=1.0)
+    assert len(dealt(path, seed=0, fraction=1.0, protocol="paper").val) == 0
+
+
+def test_where_the_val_split_has_no_known_category_shapes_are_held_out(tmp_path: Path) -> None:
+    path = table(tmp_path, {"train": SHAPES, "val": {"novel": 1}, "test": {"ten": 3}})
+    clouds = dealt(path, seed=0, fraction=1.0)
+    assert len(clouds.val) == 11 and clouds.record["val"]["from"] == DRAWN_VAL
+    assert clouds.record["left_out"]["val"] == 1
 
 
 def test_of_few_labelled_shapes_none_is_held_out(tmp_path: Path) -> None:
@@ -93,7 +122,7 @@ def test_of_few_labelled_shapes_none_is_held_out(tmp_path: Path) -> None:
     clouds = dealt(path, seed=0, fraction=0.05)
     assert len(clouds.val) == 0
     assert counts(clouds.train.labels, clouds.categories) == dict.fromkeys(clouds.categories, 1) | {"forty": 2}
-    assert "no category has three" in clouds.record["val"]["from"]
+    assert clouds.record["val"]["from"] == NO_VAL
 
 
 @pytest.mark.parametrize("fraction", [0.0, -0.1, 1.5])

@@ -51,9 +51,9 @@ def test_a_table_without_a_split_gets_one_from_the_seed(tmp_path: Path) -> None:
     [
         ({"category": None}, "none of its 8 shapes has a category"),
         ({"category": "a"}, "one category only"),
-        ({"split": "train"}, "no labelled shape is in the test split"),
+        ({"split": "train"}, r"no labelled shape is in the test split \(there is: 8 train, 0 test\); both are needed"),
         ({"split": "test"}, "no labelled shape is in the train split"),
-        ({"points": np.full((16, 3), np.nan, dtype=np.float16)}, "shape s0.*not finite"),
+        ({"points": np.full((16, 3), np.nan, dtype=np.float16)}, r"row 0 \(s0\): .*not finite"),
         ({"status": "broken"}, "no usable shape"),
     ],
 )
@@ -65,7 +65,7 @@ def test_tables_that_cannot_be_used(tmp_path: Path, changes: dict[str, Any], mes
 
 def test_a_category_only_in_test_is_named(tmp_path: Path) -> None:
     path = table(tmp_path, [*(row(i) for i in range(8)), row(8, category="novel", split="test")])
-    with pytest.raises(UsageError, match="train does not have: novel"):
+    with pytest.raises(UsageError, match=r"row 8 \(s8\): categories of the test split .*train does not have: novel"):
         load_clouds(path, seed=0)
 
 
@@ -80,6 +80,12 @@ def test_procedural_clouds_repeat() -> None:
     assert np.array_equal(first.test_points, again.test_points)
     assert len(first.train_ids) + len(first.test_ids) == 40
     assert first.record["split_drawn"] is True
+
+
+def test_too_few_procedural_shapes_to_draw_a_test_split_from() -> None:
+    message = r"no labelled shape is in the test split \(there is: 9 train, 0 test\); .*: procedural:48 has two of each"
+    with pytest.raises(UsageError, match=message):
+        load_clouds("procedural:9", seed=0)
 
 
 @pytest.mark.parametrize("spec", ["procedural:", "procedural:0", "procedural:x", "procedural:9:y"])

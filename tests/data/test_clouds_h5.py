@@ -65,9 +65,9 @@ def test_names_and_classes_beside_the_file(tmp_path: Path) -> None:
         ({"label": np.zeros(5, dtype=int)}, "expected 8 integers"),
         ({"label": np.zeros(8)}, "expected 8 integers"),
         ({"points": np.ones((8, 20, 3), dtype=np.int16)}, "no attribute scale"),
-        ({"label": np.array([0, 1, 2, 3, 0, 1, 2, 3])}, "train does not have: 2, 3"),
-        ({"points": np.full((8, 20, 3), np.nan, dtype=np.float32)}, "shape test/0.*not finite"),
-        ({"points": np.ones((8, 20, 3), dtype=np.float32)}, "shape test/0.*coincide"),
+        ({"label": np.array([0, 1, 2, 3, 0, 1, 2, 3])}, r"test\.h5 row 2: .*train does not have: 2, 3"),
+        ({"points": np.full((8, 20, 3), np.nan, dtype=np.float32)}, r"test\.h5 row 0: .*not finite"),
+        ({"points": np.ones((8, 20, 3), dtype=np.float32)}, r"test\.h5 row 0: .*coincide"),
     ],
 )
 def test_wrong_layouts_are_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -85,7 +85,11 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=message):
             load_clouds(bad, seed=0)
-    for text, message in (('["a"]', "names 1 categories"), ('["a", "a"]', "different"), ("{", "expected a list")):
+    for text, message in (
+        ('["a"]', r"good\.h5 row 1: label 1, .*names 1 categories"),
+        ('["a", "a"]', "different"),
+        ("{", "expected a list"),
+    ):
         (tmp_path / "classes.json").write_text(text)
         with pytest.raises(UsageError, match=message):
             load_clouds(f"clouds:{good},{good}", seed=0)

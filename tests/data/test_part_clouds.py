@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from crosspoint3d import geometry
 from crosspoint3d.config import UsageError
 from crosspoint3d.data.clouds import load_clouds
+from crosspoint3d.data.loaded import NO_VAL
+from crosspoint3d.data.outer_surface import sample_outer_surface
 from crosspoint3d.data.part_clouds import load_part_clouds
 from crosspoint3d.data.part_rows import PartRows, make_split, number_parts
 from crosspoint3d.data.shapes import PARTS, procedural_shape
@@ -113,13 +115,28 @@ def test_a_table_without_a_split_gives_test_first_and_then_val(tmp_path: Path) -
 def test_val_may_be_empty(tmp_path: Path) -> None:
     clouds = load_part_clouds(table(tmp_path, [row(0), row(1), row(6), row(7)]), seed=0)
     assert len(clouds.val) == 0 and clouds.val.points.shape == (0, POINTS, 3)
-    assert clouds.record["val"]["from"] == "none: no category has two train shapes"
+    assert clouds.record["val"]["from"] == NO_VAL
+
+
+@pytest.mark.parametrize(("train", "val"), [(2, 0), (3, 1), (7, 1), (8, 2)])
+def test_two_train_shapes_of_a_category_are_never_held_out(tmp_path: Path, train: int, val: int) -> None:
+    stored = [row(i, split="train", category="a") for i in range(train)] + [row(90, split="test", category="a")]
+    clouds = load_part_clouds(table(tmp_path, stored), seed=0)
+    assert (len(clouds.train), len(clouds.val)) == (train - val, val)
+
+
+def test_too_few_shapes_to_draw_a_test_split_from(tmp_path: Path) -> None:
+    needed = r"it is drawn, one shape at least of each category that has two"
+    path = table(tmp_path, [row(0, split=None), row(1, split=None)])
+    with pytest.raises(UsageError, match=rf"test split \(there is: 2 train, 0 val, 0 test\); {needed}$"):
+        load_part_clouds(path, seed=0)
+    with pytest.raises(UsageError, match=rf"\(there is: 9 train, .*\); {needed}: procedural:48 has two of each"):
+        load_part_clouds("procedural:9", seed=0)
 
 
 def test_procedural_shapes_as_for_categories() -> None:
     clouds, again = (load_part_clouds("procedural:48:3", seed=1) for _ in range(2))
     labelled = load_clouds("procedural:48:3", seed=1)
-    np.testing.assert_array_equal(clouds.test.points, labelled.test_points)
     assert clouds.test.ids == labelled.test_ids and clouds.table.categories == labelled.categories
     assert (len(clouds.train), len(clouds.val), len(clouds.test)) == (24, 0, 24)
     assert clouds.record["left_out"] == {} and "procedural" in clouds.record["parts_table"]
@@ -128,8 +145,25 @@ def test_procedural_shapes_as_for_categories() -> None:
     index = int(clouds.train.ids[5].partition("#")[2])
     mesh, category = procedural_shape(index, 3)
     assert clouds.table.categories[clouds.train.categories[5]] == category
-    _, face, _ = geometry.sample_surface(mesh.vertices, mesh.faces, 2048, np.random.default_rng([3, index]))
+    points, face = sample_outer_surface(mesh, 2048, np.random.default_rng([3, index]))
     np.testing.assert_array_equal(clouds.train.parts[5], mesh.parts[face])
+    np.testing.assert_array_equal(clouds.train.points[5], geometry.normalise(points)[0])
+    assert "outside" in clouds.record["surface"]
+
+
+def test_some_categories_keep_their_test_shapes() -> None:
+    whole = load_part_clouds("procedural:120:3", seed=1)
+    some = load_part_clouds("procedural:120:3", seed=1, categories=("vase", "bed"))
+    assert some.table.categories == ("bed", "vase") and some.record["categories_taken"] == ["bed", "vase"]
+    assert some.table.names == tuple(name for category, name in PARTS if category in ("bed", "vase"))
+    wanted = [i for i, c in enumerate(whole.test.categories) if whole.table.categories[c] in ("bed", "vase")]
+    assert some.test.ids == tuple(whole.test.ids[i] for i in wanted) and len(some.test)
+    np.testing.assert_array_equal(some.test.points, whole.test.points[wanted])
+    names = [[t.table.names[part] for part in t.test.parts[i]] for t, i in ((some, 0), (whole, wanted[0]))]
+    assert names[0] == names[1]
+    assert len(some.train) + len(some.val) == 2 * 5 - len(some.test)
+    with pytest.raises(UsageError, match=r"^--categories chairs,sofas: --data procedural:48 has airplane, bed, "):
+        load_part_clouds("procedural:48", seed=0, categories=("sofas", "bed", "chairs"))
 
 
 def test_a_table_of_procedural_shapes_made_before_tables_named_parts(tmp_path: Path) -> None:
@@ -145,7 +179,7 @@ def test_a_table_of_procedural_shapes_made_before_tables_named_parts(tmp_path: P
         ({"category": None}, "none of its 16 shapes has a category; name them with"),
         ({"parts": None}, "none of its 16 shapes with a category has parts; `prepare` makes parts"),
         ({"status": "broken", "points": None, "parts": None}, r"no usable shape \(all 16 rows were refused\)"),
-        ({"split": "train"}, "no shape with parts is in the test split; segmentation needs both"),
+        ({"split": "train"}, r"is in the test split \(there is: 16 train, 0 val, 0 test\); both are needed"),
         ({"split": "test"}, "no shape with parts is in the train split"),
         (
             {"parts": np.full(POINTS, 1, np.uint8), "category": "b"},
@@ -168,7 +202,7 @@ def test_tables_that_cannot_be_used(tmp_path: Path, changes: dict[str, Any], mes
 def test_a_label_of_another_category_is_told(tmp_path: Path) -> None:
     stored = [*rows(), row(16, parts=np.full(POINTS, 2, np.uint8))]
     with pytest.raises(
-        UsageError, match=r"row 16 \(s16\): 16 points have the part label 2, but the parts of a are 4, 5, 6"
+        UsageError, match=r"row 16 \(s16\): 16 of 16 points have the part label 2, but the parts of a are 4, 5, 6$"
     ):
         load_part_clouds(table(tmp_path, stored, parts_table=STORED.to_dict()), seed=0)
 

@@ -1,10 +1,13 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from crosspoint3d.config import UsageError
 from crosspoint3d.data.clouds import load_views
 from tests.data.test_clouds import row, table
+
+NAN = np.full((16, 3), np.nan, dtype=np.float16)
 
 
 def test_views_of_the_test_split_labelled_or_not(tmp_path: Path) -> None:
@@ -34,6 +37,9 @@ def test_what_cannot_be_searched_is_named(tmp_path: Path) -> None:
         load_views(path, seed=0)
     with pytest.raises(UsageError, match="4 shapes have no pictures, such as s0"):
         load_views(path, "train", seed=0)
+    path = table(tmp_path / "nan", [row(i, **({"points": NAN} if i == 6 else {})) for i in range(8)])
+    with pytest.raises(UsageError, match=r"row 6 \(s6\): points holds a value that is not finite"):
+        load_views(path, seed=0)
     for spec in ("clouds:a,b", "procedural:9"):
         with pytest.raises(UsageError, match="no pictures"):
             load_views(spec, seed=0)

@@ -43,7 +43,8 @@ def test_a_temperature_needs_shapes_and_mistakes() -> None:
     base, how = calibrated(logits.astype(np.float32), labels)
     assert known == pytest.approx(4 * base, rel=1e-3)
     assert how == "fitted on 400 validation shapes"
-    assert calibrated(logits[:19].astype(np.float32), labels[:19])[0] == 1
+    few = "too few validation shapes: 19 of the 20 that a temperature needs"
+    assert calibrated(logits[:19].astype(np.float32), labels[:19]) == (1.0, few)
     sure = np.eye(3, dtype=np.float32)[labels]
     assert calibrated(sure, labels) == (1.0, "the answers on all 400 validation shapes are right")
     assert calibrated(sure, (labels + 1) % 3) == (1.0, "the answers on all 400 validation shapes are wrong")

@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 
 from crosspoint3d.cli import run
-from crosspoint3d.config import LinearConfig, RepeatConfig, UsageError
+from crosspoint3d.config import LinearConfig, RepeatConfig, SegmentationConfig, UsageError
 from crosspoint3d.evaluation.linear_probe import linear
 from crosspoint3d.evaluation.repeat import repeat
 from crosspoint3d.evaluation.result_files import read_result
+from crosspoint3d.evaluation.segmentation import segmentation
+from crosspoint3d.models import save_segmenter
+from tests.evaluation import part_fakes
 from tests.evaluation.fakes import Radii, cluster_clouds, use_encoders
 
 
@@ -111,6 +114,39 @@ def test_a_record_without_a_needed_option_is_refused(result: Path) -> None:
     result.write_text(json.dumps(record))
     with pytest.raises(UsageError, match="config: data is missing"):
         repeat(RepeatConfig(result))
+
+
+@pytest.mark.parametrize("verb", ["segment", "classify"])
+def test_of_a_training_the_verb_is_named_that_repeats_it(verb: str, result: Path) -> None:
+    result.write_text(json.dumps(json.loads(result.read_text()) | {"evaluation": verb}))
+    with pytest.raises(
+        UsageError, match=f"crosspoint3d finetune {verb} --config {result.parent}/config.yaml --out OTHER"
+    ):
+        repeat(RepeatConfig(result))
+
+
+def test_a_segmentation_repeats_from_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crosspoint3d.evaluation.segmentation.load_part_clouds", lambda spec, seed: part_fakes.data())
+    for seed in range(2):
+        save_segmenter(part_fakes.small_segmenter(seed), tmp_path / f"model-{seed}", {})
+    first = SegmentationConfig(
+        str(tmp_path / "model-0"),
+        "parts",
+        tmp_path / "out",
+        points=10,
+        seeds=2,
+        votes=2,
+        protocol="paper",
+        device="cpu",
+    )
+    segmentation(first)
+    repetition = repeat(RepeatConfig(tmp_path / "out"))
+    assert repetition.exit_code == 0 and repetition.circumstances == {}
+    assert "instance_miou" in repetition.differences and set(repetition.differences.values()) == {0.0}
+    again = read_result(tmp_path / "out" / "repeated" / "result.json").protocol["config"]
+    assert again["votes"] == 2 and again["points"] == 10 and again["model"] == first.model
+    other = repeat(RepeatConfig(tmp_path / "out", encoder=str(tmp_path / "model-1"), out=tmp_path / "other"))
+    assert other.exit_code == 1 and list(other.circumstances) == ["encoder"]
 
 
 def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

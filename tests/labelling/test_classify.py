@@ -131,3 +131,7 @@ def test_the_command_and_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "in use" in capsys.readouterr().err
     with pytest.raises(UsageError, match="--top 0"):
         classify(config(tmp_path / "o", "procedural:2", top=0))
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UsageError, match="no shapes found"):
+        classify(config(tmp_path / "o", tmp_path / "none"))
+    assert not (tmp_path / "o").exists()

@@ -107,6 +107,15 @@ def test_tables_and_procedural_shapes(folder: Path, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("text", ['{\n "a": 1\n}', "[]", '["' + 300 * "a" + '.off"]', ""])
+def test_a_file_that_is_neither_shape_nor_list_says_so(text: str, folder: Path) -> None:
+    (folder / "file.json").write_text(text)
+    with pytest.raises(UsageError, match=r"SHAPES .*file\.json: no shape, and no list of paths.*give .*\.off"):
+        places(folder / "file.json")
+    (folder / "file.json").write_text("c.ply\ngone.ply\n")
+    assert [place.id for place in places(folder / "file.json").shapes] == ["c", "gone"]
+
+
 @pytest.mark.parametrize("specs", [[], ["nowhere"], ["procedural:x"], ["shapenetpart:nowhere"]])
 def test_wrong_sources_say_so(specs: list[str]) -> None:
     with pytest.raises(UsageError, match=r"SHAPES|procedural"):

@@ -15,7 +15,9 @@ from crosspoint3d import cli, models
 from crosspoint3d.config import SegmentConfig, UsageError
 from crosspoint3d.data.meshes import read_mesh
 from crosspoint3d.labelling import segment as verb
+from crosspoint3d.labelling.run import points_for
 from crosspoint3d.labelling.segment import segment
+from crosspoint3d.models import DGCNN, build_segmenter
 from crosspoint3d.part_colours import part_colours
 from crosspoint3d.parts_table import PartsTable
 from tests.labelling.fakes import TABLE, by_side, random_segmenter, two_boxes, write_shapes
@@ -104,8 +106,9 @@ def test_a_mixed_folder_is_labelled_past_broken_files(folder: Path, tmp_path: Pa
         assert (out / f"{name}.npz").is_file()
         assert (out / f"{name}.ply").is_file()
     text = str(summary)
-    for words in ("5 shapes labelled, 3 failed", "failed 1 x truncated", "box/a.ply", "2 by best fit", "not shapes: 1"):
+    for words in ("5 shapes labelled, 3 failed", "failed 1 x truncated", "2 by best fit"):
         assert words in text
+    assert "1 shape renamed, as a shape before has the name: box/a.ply\n  not shapes: 1 file" in text
     parts = json.loads((out / "parts.json").read_text())["categories"]
     assert [category["name"] for category in parts] == list(TABLE.categories)
     assert parts[1]["parts"][0]["id"] == 3
@@ -170,10 +173,26 @@ def test_wrong_usage(folder: Path, tmp_path: Path) -> None:
         segment(config(out, folder, category="lampstan"))
     with pytest.raises(UsageError, match="SHAPES 'nowhere'"):
         segment(config(out, "nowhere"))
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "notes.doc").write_text("x")
+    with pytest.raises(UsageError, match=r"SHAPES .*none: no shapes found, files of other kinds: 1; give .*\.off"):
+        segment(config(out, tmp_path / "none"))
     for name in ("votes", "draws", "batch_size"):
         with pytest.raises(UsageError, match="must be at least 1"):
             segment(config(out, folder, **{name: 0}))
     assert not out.exists()
+
+
+def test_fewer_points_than_neighbours() -> None:
+    network = build_segmenter(DGCNN(k=40, emb_dims=8, width=0.125), TABLE, "linear", 0)
+    network.points = 32
+    assert points_for(network, 40, 2048) == 40
+    for asked, words in (
+        (0, r"--points 32 \(by default\): .*give 40 points .* --k 32"),
+        (39, "--points 39: .* --k 39"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            points_for(network, asked, 2048)
 
 
 def test_weights_that_do_not_say_whose_their_parts_are(
@@ -188,11 +207,8 @@ def test_weights_that_do_not_say_whose_their_parts_are(
 
 
 @pytest.mark.usefixtures("side")
-def test_without_a_single_shape_the_exit_code_is_1(tmp_path: Path) -> None:
+def test_with_broken_shapes_only_the_exit_code_is_1(tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
-    summary = segment(config(tmp_path / "a", tmp_path / "none"))
-    assert summary.exit_code == 1
-    assert "no shapes found" in str(summary)
     (tmp_path / "none" / "bad.obj").write_text("")
     summary = segment(config(tmp_path / "b", tmp_path / "none"))
     assert (summary.exit_code, summary.failed) == (1, 1)

@@ -121,3 +121,9 @@ def test_refusals_name_argument_value_and_remedy() -> None:
         build_classifier(ResNet("resnet18"), NAMES, "linear", 0)
     with pytest.raises(UsageError, match="PointNet has no neighbour graph"):
         build_classifier(PointNet(16), NAMES, "linear", 0).k = 4
+
+
+def test_clouds_of_another_shape_are_refused(without_shape_checks: None) -> None:
+    model = build_classifier(DGCNN(k=8, emb_dims=16), NAMES, "light", 0).eval()
+    with pytest.raises(ValueError, match=r"Classifier: points of shape .*, 3, .*give points\.transpose\(1, 2\)"):
+        model(clouds().transpose(1, 2))

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from crosspoint3d.config import UsageError
+from crosspoint3d.config import FinetuneClassifyConfig, FinetuneSegmentConfig, PretrainConfig, UsageError
+from crosspoint3d.evaluation.benchmark.sources import encoder_paths
 from crosspoint3d.models import (
     PointNet,
     Tower,
@@ -11,12 +12,14 @@ from crosspoint3d.models import (
     build_segmenter,
     load_classifier,
     load_encoder,
+    load_image_encoder,
     load_segmenter,
     save_classifier,
     save_segmenter,
     save_tower,
 )
 from crosspoint3d.parts_table import PartsTable
+from crosspoint3d.training.run_folder import write_config
 
 TABLE = PartsTable(("chair",), ((0, 1),), ("seat", "leg"))
 
@@ -79,6 +82,28 @@ def test_what_is_no_classifier_is_said_to_be_what_it_is(runs: Path, name: str, m
 def test_what_names_an_encoder_names_no_network(spec: str) -> None:
     with pytest.raises(UsageError, match="no such folder; use a run folder of finetune segment"):
         load_segmenter(spec)
+
+
+@pytest.mark.parametrize("verb", ["finetune segment", "finetune classify", "pretrain"])
+def test_an_unfinished_training_says_how_to_go_on(verb: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write_config(
+        {
+            "finetune segment": FinetuneSegmentConfig("random:pointnet", "procedural:96", run),
+            "finetune classify": FinetuneClassifyConfig("random:pointnet", "procedural:96", run),
+            "pretrain": PretrainConfig((tmp_path,), run),
+        }[verb]
+    )
+    for load in (load_segmenter, load_classifier, load_encoder, load_image_encoder):
+        with pytest.raises(UsageError, match=f"not finished: go on with `crosspoint3d {verb} --out {run} --resume`$"):
+            load(run)
+    with pytest.raises(UsageError, match=f"not finished: go on with `crosspoint3d {verb} --out"):
+        encoder_paths(str(run))
+    (run / "summary.json").write_text("{}")
+    with pytest.raises(
+        UsageError, match=r"neither image_encoder/ nor config\.json is in this folder; use a run folder"
+    ):
+        load_image_encoder(run)
 
 
 def test_k_must_apply(runs: Path) -> None:

@@ -193,7 +193,9 @@ def test_refusals_name_argument_value_and_remedy() -> None:
     for wrong in (3, -1):
         with pytest.raises(ValueError, match=rf"category {wrong} must be between 0 and 2"):
             model(points, category.clone().fill_(wrong))
-    with pytest.raises(ValueError, match="category: 2 for 6 clouds; give one a cloud"):
+    with pytest.raises(
+        ValueError, match=r"category: \(2,\) of torch.int64 for 6 clouds; give one integer a cloud, \(6,\)"
+    ):
         model(points, category[:2])
     with pytest.raises(ValueError, match=r"clouds of 7 points are fewer than the k=8 .*give more points"):
         model(points[:, :7], category)
@@ -204,6 +206,21 @@ def test_refusals_name_argument_value_and_remedy() -> None:
             model(broken, category)
     with pytest.raises(ValueError, match="at least 2 rows"):
         model.train()(points[:1], category[:1])
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+def test_categories_may_be_of_any_integer_type(dtype: torch.dtype) -> None:
+    model, (points, category) = segmenter().eval(), given()
+    assert torch.equal(model(points, category.to(dtype)), model(points, category))
+
+
+def test_clouds_and_categories_of_other_shapes_are_refused(without_shape_checks: None) -> None:
+    model, (points, category) = segmenter().eval(), given()
+    with pytest.raises(ValueError, match=r"Segmenter: points of shape \(6, 3, 30\).*give points\.transpose\(1, 2\)"):
+        model(points.transpose(1, 2), category)
+    for wrong in (category[:, None], category[0], category.float(), category > 0):
+        with pytest.raises(ValueError, match=r"category: .* for 6 clouds; give one integer a cloud, \(6,\)"):
+            model(points, wrong)
 
 
 def test_encoder_head_and_table_must_fit() -> None:

@@ -157,6 +157,8 @@ def test_features_of_points(encoder: PointEncoder, width: int) -> None:
     # In another order of summation a neighbour may give way to one at almost the same distance.
     again = model(points()[:, order], per_point=True)
     assert ((again - features[:, order]).abs() < 1e-4).double().mean() > 0.97
+    per_point, clouds = model.local(points())
+    assert torch.equal(per_point, features) and torch.equal(clouds, model(points()))
 
 
 def test_features_of_points_are_point_encoders() -> None:
@@ -164,6 +166,20 @@ def test_features_of_points_are_point_encoders() -> None:
         Tower(ResNet("resnet18"), None)(torch.zeros(1, 3, 32, 32), per_point=True)
     with pytest.raises(UsageError, match="per_point: CallableEncoder has no features of points"):
         Tower(CallableEncoder("torch:sum"), None)(points(), per_point=True)
+    with pytest.raises(UsageError, match="local: CallableEncoder has no features of points"):
+        Tower(CallableEncoder("torch:sum"), None).local(points())
+
+
+@pytest.mark.parametrize("encoder", [DGCNN(3), DGCNNPartSeg(3), PointNet(8), PointNetPartSeg(8)])
+def test_what_is_no_clouds_is_refused(encoder: PointEncoder, without_shape_checks: None) -> None:
+    model, name = Tower(encoder, None).eval(), type(encoder).__name__
+    for method in (model, model.local):
+        with pytest.raises(ValueError, match=rf"{name}: points of shape \(2, 3, 20\).*give points\.transpose\(1, 2\)$"):
+            method(torch.zeros(2, 3, 20))
+        with pytest.raises(ValueError, match=rf"{name}: points of shape \(20, 3\).*give points\[None\] for a single"):
+            method(torch.zeros(20, 3))
+        with pytest.raises(ValueError, match=r"points of shape \(2, 20, 4\), but clouds are \(clouds, points, 3\)$"):
+            method(torch.zeros(2, 20, 4))
 
 
 def test_pointnets_of_before_have_other_names(tmp_path: Path) -> None:

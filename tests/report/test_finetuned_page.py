@@ -153,9 +153,8 @@ def test_names_cannot_break_out_of_the_page(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_run_is_refused_with_what_would_be_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no encoder/ in it; give a folder that `crosspoint3d pretrain` or `finetune`"):
         report(ReportConfig(tmp_path))
-    (tmp_path / "seed-0").mkdir()
-    (tmp_path / "seed-0" / "metrics.jsonl").write_text(json.dumps({"step": 1, "epoch": 0, "loss": 1.0}) + "\n")
-    with pytest.raises(UsageError, match=r"finetune .* --resume"):
+    (tmp_path / "config.yaml").write_text("layer_decay: 1.0\n")
+    with pytest.raises(UsageError, match=r"not finished: go on with `crosspoint3d finetune classify --out .* --resume"):
         report(ReportConfig(tmp_path))
     np.savez(tmp_path / "examples.npz")
     assert not (tmp_path / "report.html").exists()

@@ -11,6 +11,8 @@ from scipy.special import softmax
 from crosspoint3d.config import FinetuneClassifyConfig, UsageError
 from crosspoint3d.data.class_clouds import ClassSplit, deal_labels
 from crosspoint3d.data.clouds import LabelledClouds
+from crosspoint3d.data.clouds_h5 import Part
+from crosspoint3d.data.loaded import OWN_VAL
 from crosspoint3d.evaluation.calibration import Calibration
 from crosspoint3d.evaluation.result_files import read_result
 from crosspoint3d.losses import smoothed_cross_entropy
@@ -181,6 +183,20 @@ def test_with_one_label_a_category_the_last_epoch_is_kept(encoder: str, tmp_path
     assert "20 of 24 points" in str(found)
 
 
+def test_the_datas_own_validation_shapes_choose(encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clouds = data()
+    val = Part(clouds.test_points[::-1, :18].copy(), ["c", "b", "a"] * 11, [f"v{row}" for row in range(33)], ["x"] * 33)
+    clouds = replace(clouds, val=val, record=clouds.record | {"left_out": {"val": 33}})
+    monkeypatch.setattr("crosspoint3d.training.finetune_classify.load_clouds", lambda *_, **__: clouds)
+    found = finetune_classify(settings(encoder, tmp_path / "run", labels=0.5, epochs=1))
+    assert found.result is not None
+    record = found.result.protocol
+    assert record["points"]["count"] == 18, "as many as all splits have"
+    assert record["data"]["val"]["from"] == OWN_VAL and record["data"]["left_out"] == {"val": 0}
+    assert record["trainings"][0]["labelled"]["shapes"] == record["data"]["train_shapes"] == 60
+    assert any("all 33 validation shapes: their labels are beside --labels" in note for note in record["notes"])
+
+
 def test_the_loss_is_the_smoothed_cross_entropy_of_the_batch(encoder: str, tmp_path: Path) -> None:
     clouds = deal_labels(data(), seed=0, fraction=0.2, protocol="clean")
     config = settings(encoder, tmp_path, points=24, augment="none", label_smoothing=0.1)
@@ -256,6 +272,8 @@ def test_what_cannot_be_is_said_before_anything_is_written(
 
 def test_fewer_points_than_neighbours_are_refused(tmp_path: Path) -> None:
     save_tower(Tower(DGCNN(30, 8, 0.1), None), tmp_path / "encoder", {})
-    with pytest.raises(UsageError, match="--points 24: fewer than the 30 neighbours of the encoder's graph"):
+    with pytest.raises(UsageError, match=r"^the clouds have 24 points: fewer than the 30 .* clouds of 30 points"):
         run(settings(str(tmp_path / "encoder"), tmp_path / "run"))
+    with pytest.raises(UsageError, match=r"--points 20: fewer than the 30 .* clouds of 30 points or more, or --k 20"):
+        run(settings(str(tmp_path / "encoder"), tmp_path / "run", points=20))
     assert not (tmp_path / "run").exists()

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 from itertools import pairwise
@@ -26,6 +27,8 @@ from crosspoint3d.models.load_labelled import load_segmenter
 from crosspoint3d.training import finetune as loop
 from crosspoint3d.training import finetune_segment as verb
 from crosspoint3d.training import metrics
+from crosspoint3d.training.finetune_record import CHANCE
+from crosspoint3d.training.finetune_run import trained_line
 from crosspoint3d.training.finetune_segment import finetune_segment
 from crosspoint3d.training.segment_task import drawn_points, labelled_shapes
 from tests.training import tiny_parts
@@ -92,6 +95,7 @@ def test_a_run_leaves_everything_behind(encoders: Path, tmp_path: Path, data: Pa
     assert record["points"] == {"count": 16, "picked": "16 of 24 points, drawn at random from the seed"}
     assert record["data"]["test_shapes"] == 6 and record["notes"][0] == "made for a test"
     assert "the epoch was chosen on all 4 validation shapes: their labels are beside --labels" in record["notes"]
+    assert CHANCE in record["notes"]
     for seed, made in enumerate(record["trainings"]):
         assert (made["seed"], made["steps"], made["epochs"], made["chosen_on"]) == (seed, 2, 2, "val")
         assert made["labelled"]["shapes"] == 4 and made["labelled"]["of"] == 10 and made["head"] == "light"
@@ -255,6 +259,32 @@ def test_data_that_changed_after_a_seed_was_trained_is_refused(
     assert finetune_segment(replace(config, resume=True)).exit_code == 0
 
 
+@pytest.mark.parametrize("at", [3, 4], ids=["inside a seed", "between seeds"])
+def test_an_encoder_that_changed_is_refused(
+    at: int, encoders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(encoders / "pointnet", tmp_path / "encoder")
+    config = config_for(encoders, tmp_path / "run", encoder=str(tmp_path / "encoder"), seeds=2)
+    update, calls = loop.update, iter(range(1, 100))
+
+    def interrupted(*arguments: Any, **named: Any) -> tuple[float, float]:
+        if next(calls) == at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return update(*arguments, **named)
+
+    monkeypatch.setattr(loop, "update", interrupted)
+    assert ("end of seed 0" if at == 4 else "step 3 of seed 0") in finetune_segment(config).stopped
+    monkeypatch.setattr(loop, "update", update)
+    save_tower(Tower(PointNet(emb_dims=8), ProjectionHead(8, 4, 4, bias=True)), tmp_path / "encoder", {})
+    with pytest.raises(RunError, match=r"the weights of --encoder .*encoder have changed since .*run began"):
+        finetune_segment(replace(config, resume=True))
+    with pytest.raises(UsageError, match="encoder was"):
+        finetune_segment(replace(config, resume=True, encoder=str(encoders / "pointnet")))
+    shutil.rmtree(tmp_path / "encoder")
+    shutil.copytree(encoders / "pointnet", tmp_path / "encoder")
+    assert finetune_segment(replace(config, resume=True)).exit_code == 0
+
+
 def test_resume_of_a_run_that_never_began_says_so(
     encoders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -269,6 +299,7 @@ def test_one_labelled_shape_is_enough(
     use(monkeypatch, clouds)
     result = finetune_segment(config_for(encoders, tmp_path / "run", mode="frozen", epochs=1)).result
     assert result is not None and training(out=tmp_path / "run")["labelled"]["shapes"] == 1
+    assert trained_line(result.protocol).endswith("1 labelled shape; kept after 1 of 1 epoch")
 
 
 def test_every_option_at_once(encoders: Path, tmp_path: Path) -> None:
@@ -341,7 +372,7 @@ def test_a_training_is_not_repeated_as_an_evaluation(encoders: Path, tmp_path: P
         ({"votes": 0}, "--votes 0"),
         ({"validate_every": 0}, "--validate-every 0"),
         ({"points": 25}, "--points 25: the clouds have 24 points"),
-        ({"points": 3, "network": "dgcnn"}, "--points 3: fewer than the 4 neighbours"),
+        ({"points": 3, "network": "dgcnn"}, "--points 3: fewer than the 4 .* --points 4 or more, or --k 3 or less"),
         ({"k": 4}, "no neighbour graph"),
         ({"head": "published"}, "no part segmentation head was published"),
         ({"network": "nowhere"}, "no such folder"),

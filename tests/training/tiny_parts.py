@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from crosspoint3d.data.part_clouds import OWN_VAL
+from crosspoint3d.data.loaded import OWN_VAL
 from crosspoint3d.data.part_labels import PartClouds, PartSplit
 from crosspoint3d.parts_table import PartsTable
 

@@ -129,7 +129,7 @@ class RepeatConfig:
     result: Path = field(metadata={"positional": True})
     """A result.json, or the folder it is in."""
     encoder: str = ""
-    """Where the encoder lies now; by default where the record says."""
+    """Where the encoder, or the model of segmentation, lies now; by default where the record says."""
     data: str = ""
     """Where the data lies now; by default where the record says."""
     out: Path | None = None

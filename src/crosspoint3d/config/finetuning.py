@@ -28,7 +28,7 @@ class FinetuneConfig:
     seeds: int = 1
     """Trainings with seeds 0 to this number less one; scores are their mean."""
     epochs: int = 100
-    """Passes over the labelled shapes."""
+    """Passes over the labelled shapes in whole batches: what a pass leaves over is not seen in it, as published."""
     min_steps: int = 0
     """Steps at least: with few labels an epoch is a few steps, and passes are added until there are so many."""
     batch_size: int = 16
@@ -77,6 +77,8 @@ class FinetuneSegmentConfig(FinetuneConfig):
 
     loss_over: Literal["all", "category"] = "all"
     """Parts that compete in the loss: all (published; better with few labels), or those of the shape's category."""
+    categories: tuple[str, ...] = ()
+    """Categories to take from the data; by default all."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,8 @@ class SegmentationConfig:
     """clean answers with parts of the shape's category only; paper with any part."""
     split: Literal["test", "val", "train"] = "test"
     """Shapes to score."""
+    categories: tuple[str, ...] = ()
+    """Categories to take from the data; by default all."""
     seeds: int = 1
     """Seeds 0 to this number less one: point subset and voting."""
     points: int = 0

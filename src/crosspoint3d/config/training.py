@@ -56,7 +56,7 @@ class PretrainConfig:
     encoder: Literal["dgcnn", "pointnet", "dgcnn-partseg", "pointnet-partseg"] = "dgcnn"
     """Point encoder; the -partseg ones are trunks of part segmentation networks (DGCNN's published with k = 40)."""
     emb_dims: int = 1024
-    """Width of the point encoder's last layer; DGCNN's features are twice as wide."""
+    """Width of the point encoder's last layer (pointnet-partseg's paper: 2048); DGCNN's features are twice as wide."""
     width: float = 1.0
     """Multiplies the widths of DGCNN's four edge convolutions (64, 64, 128, 256)."""
     k: int = 20

@@ -12,18 +12,12 @@ from jaxtyping import Float32, Int64
 
 from crosspoint3d.config import Protocol, UsageError
 from crosspoint3d.data.clouds import LabelledClouds
-from crosspoint3d.data.pictured import normalise_all
+from crosspoint3d.data.loaded import DRAWN_VAL, NO_VAL, OWN_VAL, drawn_val, normalise_all
 from crosspoint3d.data.split import labelled_rows, split_hash
-from crosspoint3d.data.table import ShapeTable
 
-OWN_VAL = "the table's split val"
-DRAWN_VAL = "a fifth of each category's labelled train shapes, drawn from the seed, not trained on"
-NO_VAL = "none: no category has three labelled train shapes"
 PAPER_VAL = "none: the paper protocol trains on all labelled train shapes and chooses on test"
-VAL_SHARE = 5
-"""One labelled shape of so many is held out to choose by."""
-LEFT_TO_TRAIN = 2
-"""Labelled shapes of a category that are trained on at least, before one is held out."""
+VAL_STREAM = 5
+"""Beside the seed: validation shapes are drawn apart from the labelled ones."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +66,9 @@ class ClassClouds:
 def deal_labels(clouds: LabelledClouds, *, seed: int, fraction: float, protocol: Protocol) -> ClassClouds:
     """Know the labels of a share of the train shapes, and hold some out to choose the epoch by.
 
-    Clean: a table's split `val` chooses. Data without one gives a fifth of each category's labelled shapes (rounded, at
-    least one; none of a category of fewer than three), which are not trained on. Paper: all labelled shapes are trained
-    on, and `val` is empty.
+    Clean: the data's own split `val` chooses, but for categories that train lacks. Data without one gives a fifth of
+    each category's labelled shapes, as `drawn_val` draws them. Paper: all labelled shapes are trained on, and `val` is
+    empty.
 
     Args:
         clouds: as `load_clouds` gave them.
@@ -83,7 +77,7 @@ def deal_labels(clouds: LabelledClouds, *, seed: int, fraction: float, protocol:
         protocol: clean or paper.
 
     Raises:
-        UsageError: the fraction is out of range, or a val cloud is not finite.
+        UsageError: the fraction is out of range, or a val cloud is not finite; names its place.
     """
     if not 0 < fraction <= 1:
         raise UsageError(f"--labels {fraction:g}: a share of the train shapes, above 0 and up to 1")
@@ -92,11 +86,13 @@ def deal_labels(clouds: LabelledClouds, *, seed: int, fraction: float, protocol:
     val, source = whole.take([]), PAPER_VAL
     record = dict(clouds.record)
     if protocol == "clean":
-        if own := record.get("left_out", {}).get("val", 0):
-            val, source = _of_table(clouds), OWN_VAL
-            record["left_out"] = {**record["left_out"], "val": own - len(val)}
+        val, source = _own_val(clouds), OWN_VAL
+        if len(val):
+            left_out = record["left_out"]
+            record["left_out"] = left_out | {"val": left_out["val"] - len(val)}
         else:
-            train, val = _hold_out(train, seed)
+            held = drawn_val(train.labels, np.random.default_rng([seed, VAL_STREAM]))
+            train, val = train.take(np.flatnonzero(~held)), train.take(np.flatnonzero(held))
             source = DRAWN_VAL if len(val) else NO_VAL
     test = ClassSplit(clouds.test_points, clouds.test_labels, clouds.test_ids)
     record |= {
@@ -113,29 +109,16 @@ def deal_labels(clouds: LabelledClouds, *, seed: int, fraction: float, protocol:
     return ClassClouds(train, val, test, clouds.categories, record)
 
 
-def _hold_out(labelled: ClassSplit, seed: int) -> tuple[ClassSplit, ClassSplit]:
-    """What is trained on, and what is held out, both in the order of the rows."""
-    generator = np.random.default_rng([seed, VAL_SHARE])
-    held = np.zeros(len(labelled), dtype=bool)
-    for category in np.unique(labelled.labels):
-        rows = generator.permutation(np.flatnonzero(labelled.labels == category))
-        if len(rows) > LEFT_TO_TRAIN:
-            held[rows[: min(max(1, round(len(rows) / VAL_SHARE)), len(rows) - LEFT_TO_TRAIN)]] = True
-    return labelled.take(np.flatnonzero(~held)), labelled.take(np.flatnonzero(held))
-
-
-def _of_table(clouds: LabelledClouds) -> ClassSplit:
-    """The table's val shapes of the categories that train has."""
-    spec = str(clouds.record["name"])
-    table = ShapeTable(spec)
+def _own_val(clouds: LabelledClouds) -> ClassSplit:
+    """The data's val shapes of the categories that train has."""
     index = {name: number for number, name in enumerate(clouds.categories)}
-    rows = table.select("val")
-    rows = rows[np.isin(np.array(table.column("category", rows.tolist()), dtype=object), clouds.categories)]
-    if not len(rows):
+    rows = [row for row, name in enumerate(clouds.val.categories) if name in index] if clouds.val else []
+    if clouds.val is None or not rows:
         return ClassSplit(clouds.train_points[:0], clouds.train_labels[:0], ())
-    taken = table.take(rows, ["points", "category", "id"])
-    labels = np.array([index[name] for name in taken["category"]], dtype=np.int64)
-    return ClassSplit(normalise_all(taken["points"], taken["id"], spec), labels, tuple(taken["id"]))
+    labels = np.array([index[clouds.val.categories[row]] for row in rows], dtype=np.int64)
+    places = [clouds.val.places[row] for row in rows]
+    points = normalise_all(clouds.val.points[rows], places, str(clouds.record["name"]))
+    return ClassSplit(points, labels, tuple(clouds.val.ids[row] for row in rows))
 
 
 def _hash(split: ClassSplit, clouds: LabelledClouds) -> str:

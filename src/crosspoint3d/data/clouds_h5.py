@@ -1,6 +1,7 @@
 """Labelled clouds in HDF5, in the layouts that ModelNet40 and ShapeNetPart are passed around in."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,11 +12,15 @@ from crosspoint3d.config import UsageError
 
 
 class Part(NamedTuple):
-    """One split: points (n, P, 3) float32, and the category and the id of each shape."""
+    """One split: points (n, P, 3) float32, and of each shape the category, the id and where it was read, for errors.
+
+    Without `places` a shape goes by its id.
+    """
 
     points: np.ndarray
     categories: list[str]
     ids: list[str]
+    places: Sequence[str] = ()
 
 
 def read_h5_pair(spec: str) -> tuple[list[str], Part, Part]:
@@ -39,16 +44,19 @@ def read_h5_pair(spec: str) -> tuple[list[str], Part, Part]:
     read = [read_h5(path) for path in paths]
     for path, (_, labels, _) in zip(paths, read, strict=True):
         if names and labels.max(initial=0) >= len(names):
-            raise UsageError(f"{path}: label {labels.max()}, but classes.json names {len(names)} categories")
+            raise UsageError(
+                f"{path} row {labels.argmax()}: label {labels.max()}, but classes.json names {len(names)} categories"
+            )
     if not names:
         highest = max(int(labels.max(initial=0)) for _, labels, _ in read)
         names = [f"{label:0{len(str(highest))}d}" for label in range(highest + 1)]
     given = [name for _, _, ids in read for name in ids]
     distinct = len(set(given)) == len(given) == sum(len(points) for points, _, _ in read)
     parts: list[Part] = []
-    for part, (points, labels, ids) in zip(("train", "test"), read, strict=True):
+    for part, path, (points, labels, ids) in zip(("train", "test"), paths, read, strict=True):
         ids = ids if distinct else [f"{part}/{index}" for index in range(len(points))]
-        parts.append(Part(points, [names[label] for label in labels], ids))
+        places = [f"{path} row {row}" for row in range(len(points))]
+        parts.append(Part(points, [names[label] for label in labels], ids, places))
     return names, parts[0], parts[1]
 
 

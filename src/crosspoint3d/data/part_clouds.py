@@ -4,11 +4,25 @@ Axis letters: N shapes, P points.
 """
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from crosspoint3d.config import UsageError
+from crosspoint3d.data.loaded import (
+    DRAWN,
+    DRAWN_VAL,
+    NO_VAL,
+    NORMALISATION,
+    ORIENTATION,
+    OWN_VAL,
+    SEEN,
+    drawn_val,
+    require_splits,
+    table_places,
+)
 from crosspoint3d.data.part_labels import PartClouds
 from crosspoint3d.data.part_rows import (
     Naming,
@@ -19,51 +33,51 @@ from crosspoint3d.data.part_rows import (
     require_parts,
     whole_labels,
 )
-from crosspoint3d.data.pictured import DRAWN, NORMALISATION, ORIENTATION, SEEN
 from crosspoint3d.data.procedural_clouds import procedural_clouds
 from crosspoint3d.data.published import PARTS_PREFIX, PREFIXES, read_shapenet_part
+from crosspoint3d.data.published.shapenet_part_names import NO_TABLE, OWN_TABLE
 from crosspoint3d.data.shapes import PARTS, parts_table
 from crosspoint3d.data.sources import SPLITS, parse_procedural
 from crosspoint3d.data.split import draw_split, split_hash
 from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.parts_table import PartsTable
 
-OWN_VAL = "the data's own val split"
-DRAWN_VAL = "a fifth of each category's train shapes, drawn from the seed, not trained on"
-NO_VAL = "none: no category has two train shapes"
+SURFACE = "points of what is seen from outside; a quarter of the surface lies within other parts"
 
 
-def load_part_clouds(spec: str, *, seed: int) -> PartClouds:
+def load_part_clouds(spec: str, *, seed: int, categories: Sequence[str] = ()) -> PartClouds:
     """Read shapes whose points are labelled by part; every cloud centred on its mean with largest radius 1.
 
     The order of the points is kept. Data without a split gives a fifth of each category to test; without a val split, a
-    fifth of each category's train shapes to val.
+    fifth of each category's train shapes to val, as `drawn_val` draws them.
 
     Args:
         spec: `shapenetpart:DIR` (any set in its layouts), a table with parts, or `procedural:COUNT[:SEED]`.
         seed: draws the splits that the data does not have.
+        categories: to keep, with the test shapes that they have among all of the data; none: all.
 
     Raises:
-        UsageError: nothing is there, the layout is wrong, no shape has parts, train or test is empty, train lacks a
-            category of another split, all of train is one part, a label is none of its category's parts, or a point
-            has no label or is not finite; names file and row.
+        UsageError: nothing is there, the layout is wrong, no shape has parts, a category is not there, train or test
+            is empty, train lacks a category of another split, all of train is one part, a label is none of its
+            category's parts, or a point has no label or is not finite; names file and row.
     """
     if spec.startswith(PARTS_PREFIX):
         published = read_shapenet_part(spec)
-        return _assemble(spec, published.splits, published.naming, published.record, seed)
+        return _assemble(spec, published.splits, published.naming, published.record, seed, categories)
     if spec.startswith("procedural:"):
-        points, parts, categories = procedural_clouds(*parse_procedural(spec))
+        points, parts, names = procedural_clouds(*parse_procedural(spec), outer=True)
         ids = [f"{spec}#{index}" for index in range(len(points))]
-        rows = PartRows(points, parts.astype(np.int16), list(categories), ids, [f"shape {name}" for name in ids])
-        return _drawn(spec, rows, [None] * len(ids), *_procedural_naming(), {}, seed)
+        rows = PartRows(points, parts.astype(np.int16), list(names), ids, [f"shape {name}" for name in ids])
+        clouds = _drawn(spec, rows, [None] * len(ids), *_procedural_naming(), {}, seed, categories)
+        return replace(clouds, record=clouds.record | {"surface": SURFACE})
     if spec.startswith(("clouds:", "images:", *PREFIXES)):
         raise UsageError(
             f"--data {spec} has no parts: give {PARTS_PREFIX}DIR, a table with parts or procedural:COUNT[:SEED]"
         )
-    return _from_table(spec, ShapeTable(spec), seed)
+    return _from_table(spec, ShapeTable(spec), seed, categories)
 
 
-def _from_table(spec: str, table: ShapeTable, seed: int) -> PartClouds:
+def _from_table(spec: str, table: ShapeTable, seed: int, categories: Sequence[str]) -> PartClouds:
     usable = table.select().tolist()
     if len(usable) == 0:
         raise UsageError(f"--data {spec}: the table holds no usable shape (all {len(table)} rows were refused)")
@@ -80,12 +94,12 @@ def _from_table(spec: str, table: ShapeTable, seed: int) -> PartClouds:
             "procedural shapes and of meshes whose faces are labelled"
         )
     taken = table.take(kept, ["points", "parts", "category", "split", "id"])
-    places = [f"row {row} ({name})" for row, name in zip(kept, taken["id"], strict=True)]
+    places = table_places(kept, taken["id"])
     labels = whole_labels(spec, taken["parts"], places.__getitem__)
     rows = PartRows(np.asarray(taken["points"], dtype=np.float32), labels, taken["category"], taken["id"], places)
     naming, source = _table_naming(spec, table, rows)
     left_out = {"no category": len(usable) - len(named), "no parts": len(named) - len(kept)}
-    return _drawn(spec, rows, taken["split"], naming, source, left_out, seed)
+    return _drawn(spec, rows, taken["split"], naming, source, left_out, seed, categories)
 
 
 def _with_parts(table: ShapeTable, rows: list[int]) -> list[int]:
@@ -126,6 +140,7 @@ def _drawn(
     source: str,
     left_out: dict[str, int],
     seed: int,
+    categories: Sequence[str],
 ) -> PartClouds:
     """Rows dealt to their splits, or to a drawn train and test where none has one; categories that occur are kept."""
     require_parts(spec, rows, naming)
@@ -141,29 +156,36 @@ def _drawn(
         "left_out": left_out | dict(others),
         "parts_table": source,
     }
-    return _assemble(spec, splits, {name: own for name, own in naming.items() if name in present}, record, seed)
+    naming = {name: own for name, own in naming.items() if name in present}
+    return _assemble(spec, splits, naming, record, seed, categories)
 
 
-def _assemble(spec: str, splits: dict[str, PartRows], naming: Naming, record: dict[str, Any], seed: int) -> PartClouds:
-    for name in ("train", "test"):
-        if not splits[name].ids:
-            raise UsageError(f"--data {spec}: no shape with parts is in the {name} split; segmentation needs both")
+def _assemble(
+    spec: str,
+    splits: dict[str, PartRows],
+    naming: Naming,
+    record: dict[str, Any],
+    seed: int,
+    categories: Sequence[str],
+) -> PartClouds:
+    if missing := sorted(set(categories) - set(naming)):
+        raise UsageError(f"--categories {','.join(missing)}: --data {spec} has {', '.join(naming)}")
+    if categories:
+        splits = {name: rows.of(categories) for name, rows in splits.items()}
+        naming = {name: own for name, own in naming.items() if name in categories}
+        record = record | {"categories_taken": list(naming)}
+    there = {name: (rows.categories, rows.places) for name, rows in splits.items()}
+    require_splits(spec, there, drawn=record["split_drawn"], shape="shape with parts")
     train = splits["train"]
-    for name in ("val", "test"):
-        unseen = sorted(set(splits[name].categories) - set(train.categories))
-        if unseen:
-            place = splits[name].places[splits[name].categories.index(unseen[0])]
-            raise UsageError(
-                f"--data {spec}: {place}: categories of the {name} split that train does not have: {', '.join(unseen)}"
-            )
     whole_train = list(zip(train.ids, train.categories, strict=True))
     val_source = OWN_VAL
     if not splits["val"].ids:
-        held_out = draw_split(train.categories, seed)
+        held_out = drawn_val(train.categories, np.random.default_rng(seed))
         val_source = DRAWN_VAL if held_out.any() else NO_VAL
         splits = splits | {"train": train.take(np.flatnonzero(~held_out)), "val": train.take(np.flatnonzero(held_out))}
     table = number_parts(naming)
-    made = {name: make_split(spec, splits[name], naming, table) for name in SPLITS}
+    hint = NO_TABLE if record["parts_table"] == OWN_TABLE else ""
+    made = {name: make_split(spec, splits[name], naming, table, hint) for name in SPLITS}
     occurring = np.unique(made["train"].parts)
     if len(occurring) < 2:
         raise UsageError(

@@ -37,6 +37,10 @@ class PartRows(NamedTuple):
         picked = ([column[row] for row in rows] for column in (self.categories, self.ids, self.places))
         return PartRows(self.points[rows], self.labels[rows], *picked)
 
+    def of(self, categories: Sequence[str]) -> "PartRows":
+        """The shapes of some categories."""
+        return self.take([row for row, name in enumerate(self.categories) if name in categories])
+
 
 def whole_labels(spec: str, values: np.ndarray, place: Callable[[int], str]) -> Int16[np.ndarray, "N P"]:
     """Stored part labels `(N, P)` of any number type as whole numbers from 0.
@@ -96,8 +100,15 @@ def require_parts(spec: str, rows: PartRows, naming: Naming) -> None:
             )
 
 
-def make_split(spec: str, rows: PartRows, naming: Naming, table: PartsTable) -> PartSplit:
+def make_split(spec: str, rows: PartRows, naming: Naming, table: PartsTable, hint: str = "") -> PartSplit:
     """Labels as global part ids, clouds normalised; `rows.points` and `rows.labels` are overwritten.
+
+    Args:
+        spec: `--data`, to be named in errors.
+        rows: as stored.
+        naming: the parts of each category.
+        table: made of `naming`.
+        hint: what to do about labels that are none of their category's parts.
 
     Raises:
         UsageError: a label is none of its category's parts, or a cloud is not finite or has no extent; names the place
@@ -113,8 +124,8 @@ def make_split(spec: str, rows: PartRows, naming: Naming, table: PartsTable) -> 
         if parts.min() < 0:
             label, points = Counter(rows.labels[row][parts < 0].tolist()).most_common(1)[0]
             raise UsageError(
-                f"--data {spec}: {place}: {points:,} points have the part label {label}, but the parts of {category} "
-                f"are {', '.join(map(str, sorted(naming[category])))}"
+                f"--data {spec}: {place}: {points:,} of {len(parts):,} points have the part label {label}, but the "
+                f"parts of {category} are {', '.join(map(str, sorted(naming[category])))}{hint}"
             )
         rows.labels[row] = parts
         try:

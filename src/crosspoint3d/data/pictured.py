@@ -1,26 +1,20 @@
-"""Clouds with the pictures of the same shapes; and what all loaded clouds have in common.
+"""Clouds with the pictures of the same shapes.
 
 Axis letters: N shapes, P points.
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
-from crosspoint3d import geometry
 from crosspoint3d.config import UsageError
+from crosspoint3d.data.loaded import DRAWN, NORMALISATION, ORIENTATION, SEEN, normalise_all, table_places
 from crosspoint3d.data.published import PREFIXES
 from crosspoint3d.data.split import draw_split, split_hash
 from crosspoint3d.data.table import ShapeTable
-
-ORIENTATION = "as stored, y up, not rotated"
-NORMALISATION = "centred on the mean, largest radius 1, before any subset of the points is drawn"
-DRAWN = "no row has a split: stratified 80/20, drawn from the seed"
-SEEN = "the split was drawn here: pre-training may have seen the test shapes, without their labels"
 
 
 @dataclass(frozen=True)
@@ -53,6 +47,7 @@ def load_views(spec: str, split: str | None = "test", *, seed: int) -> PicturedC
         there = ", ".join(f"{count} {part or 'none'}" for part, count in Counter(splits).items()) or "no usable shape"
         raise UsageError(f"--data {spec}: no shape in the split {split!r} (there is: {there})")
     taken = table.take(rows[kept], ["points", "views", "id"])
+    places = table_places(rows[kept].tolist(), taken["id"])
     views = [list(row or []) for row in taken["views"]]
     bare = [name for name, row in zip(taken["id"], views, strict=True) if not row]
     if bare:
@@ -69,20 +64,5 @@ def load_views(spec: str, split: str | None = "test", *, seed: int) -> PicturedC
         "normalisation": NORMALISATION,
         "notes": [SEEN] if drawn else [],
     }
-    points = normalise_all(np.asarray(taken["points"], dtype=np.float32), ids, spec)
+    points = normalise_all(np.asarray(taken["points"], dtype=np.float32), places, spec)
     return PicturedClouds(points, views, chosen, ids, record)
-
-
-def normalise_all(points: Float32[np.ndarray, "N P 3"], ids: Sequence[str], spec: str) -> Float32[np.ndarray, "N P 3"]:
-    """Each cloud centred on its mean with largest radius 1.
-
-    Raises:
-        UsageError: a cloud is not finite or has no extent; names the shape.
-    """
-    result = np.empty(points.shape, dtype=np.float32)
-    for row, cloud in enumerate(points):
-        try:
-            result[row] = geometry.normalise(cloud)[0]
-        except ValueError as error:
-            raise UsageError(f"--data {spec}: shape {ids[row]}: {error}") from error
-    return result

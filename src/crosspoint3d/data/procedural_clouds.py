@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from crosspoint3d import geometry
+from crosspoint3d.data.outer_surface import sample_outer_surface
 from crosspoint3d.data.shapes import procedural_shape
 
 POINTS = 2048
@@ -16,9 +17,15 @@ POINTS = 2048
 
 @lru_cache(maxsize=1)
 def procedural_clouds(
-    count: int, seed: int
+    count: int, seed: int, *, outer: bool = False
 ) -> tuple[Float32[np.ndarray, "N P 3"], UInt8[np.ndarray, "N P"], tuple[str, ...]]:
     """The first `count` shapes of the series `seed`, the same on every machine; the arrays are shared: do not write.
+
+    Args:
+        count: shapes.
+        seed: which series.
+        outer: draw from the surface seen from outside only. A quarter of the whole lies within other parts, a mattress
+            under its blanket, where two parts share their places.
 
     Returns:
         Points drawn uniformly from the surfaces, the part of each (its position in `shapes.PARTS`), and the categories.
@@ -29,7 +36,10 @@ def procedural_clouds(
     for index in range(count):
         mesh, category = procedural_shape(index, seed)
         generator = np.random.default_rng([seed, index])
-        points[index], face, _ = geometry.sample_surface(mesh.vertices, mesh.faces, POINTS, generator)
+        if outer:
+            points[index], face = sample_outer_surface(mesh, POINTS, generator)
+        else:
+            points[index], face, _ = geometry.sample_surface(mesh.vertices, mesh.faces, POINTS, generator)
         assert mesh.parts is not None
         parts[index] = mesh.parts[face]
         categories.append(category)

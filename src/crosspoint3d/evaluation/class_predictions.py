@@ -73,7 +73,7 @@ def calibrated(logits: Float32[np.ndarray, "N C"], labels: Int64[np.ndarray, " N
         labels: their categories.
     """
     if len(labels) < LEAST_TO_CALIBRATE:
-        return 1.0, f"{len(labels)} validation shapes are too few (at least {LEAST_TO_CALIBRATE} for a temperature)"
+        return 1.0, f"too few validation shapes: {len(labels)} of the {LEAST_TO_CALIBRATE} that a temperature needs"
     right = int((logits.argmax(axis=1) == labels).sum())
     if right in (0, len(labels)):
         return 1.0, f"the answers on all {len(labels)} validation shapes are {'right' if right else 'wrong'}"

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from crosspoint3d.models.tower import CONFIG, read_config
+from crosspoint3d.models.folder import CONFIG, read_config
 
 
 def trained_k(encoder: str) -> int | None:

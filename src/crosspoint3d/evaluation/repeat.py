@@ -2,16 +2,19 @@
 
 import dataclasses
 import typing
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crosspoint3d.config import RepeatConfig, UsageError
+from crosspoint3d.config import RepeatConfig, SegmentationConfig, UsageError
 from crosspoint3d.evaluation.plain_values import typed
 from crosspoint3d.evaluation.result import Result
 from crosspoint3d.evaluation.result_files import read_result
+from crosspoint3d.evaluation.segmentation import segmentation
 from crosspoint3d.evaluation.verbs import VERBS, function
 
+PARTS = "segmentation"
 TRAININGS = ("segment", "classify")
 """Results of `crosspoint3d finetune`."""
 
@@ -54,23 +57,24 @@ class Repetition:
 def repeat(config: RepeatConfig) -> Repetition:
     """Run the evaluation of a `result.json` again, with the config in its record.
 
-    Paths in the record are as they were given: relative ones hold in the folder of the first run. `encoder` and `data`
-    say where things lie now; hashes in the record tell whether they are the same.
+    Paths in the record are as they were given: relative ones hold in the folder of the first run. `encoder` (of
+    `segmentation` its model) and `data` say where things lie now; hashes in the record tell whether they are the same.
 
     Raises:
         UsageError: the file is no result, or the evaluation cannot be run.
     """
     file = config.result / "result.json" if config.result.is_dir() else config.result
     recorded = _read(file)
-    kind = VERBS[recorded.evaluation].config_class
+    parts = recorded.evaluation == PARTS
+    kind = SegmentationConfig if parts else VERBS[recorded.evaluation].config_class
     values = _options(recorded, kind, file)
-    values |= {"out": config.out or file.parent / "repeated", "cache": config.cache}
-    values |= {name: given for name in ("encoder", "data") if (given := getattr(config, name))}
-    if config.device:
-        values["device"] = config.device
+    values |= {"out": config.out or file.parent / "repeated"} | ({} if parts else {"cache": config.cache})
+    given = {"model" if parts else "encoder": config.encoder, "data": config.data, "device": config.device}
+    values |= {name: value for name, value in given.items() if value}
     if values["out"].resolve() == file.parent.resolve():
         raise UsageError(f"--out {config.out}: the recorded result is there; choose another folder")
-    repeated = function(recorded.evaluation)(kind(**values))
+    run: Callable[[Any], Result] = segmentation if parts else function(recorded.evaluation)
+    repeated = run(kind(**values))
     return Repetition(
         recorded, repeated, _circumstances(recorded, repeated), _differences(recorded, repeated), config.tolerance
     )
@@ -79,7 +83,7 @@ def repeat(config: RepeatConfig) -> Repetition:
 def _read(file: Path) -> Result:
     try:
         result = read_result(file)
-        found = result.evaluation in VERBS and isinstance(result.protocol["config"], dict)
+        found = result.evaluation in (*VERBS, PARTS) and isinstance(result.protocol["config"], dict)
         _matters(result)
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}; give a result.json that `crosspoint3d evaluate` wrote") from error
@@ -91,7 +95,7 @@ def _read(file: Path) -> Result:
             f"{file.parent / 'config.yaml'} --out OTHER`"
         )
     if not found:
-        raise UsageError(f"{file}: evaluation {result.evaluation!r} is unknown; known are {', '.join(VERBS)}")
+        raise UsageError(f"{file}: evaluation {result.evaluation!r} is unknown; known are {', '.join((*VERBS, PARTS))}")
     return result
 
 

@@ -60,7 +60,11 @@ def segmentation(config: SegmentationConfig) -> Result:
     available = split.points.shape[1]
     points = config.points or min(segmenter.points or POINTS, available)
     if segmenter.k is not None and segmenter.k > points:
-        raise UsageError(f"--points {points}: fewer than the {segmenter.k} neighbours of the network's graphs (--k)")
+        raise UsageError(
+            f"--points {points}{'' if config.points else ' (by default)'}: fewer than the k={segmenter.k} neighbours "
+            f"of the network's graphs; give --points {segmenter.k} or more (the clouds have {available}), or "
+            f"--k {points} or less"
+        )
 
     fixed = points >= available and config.votes == 1
     runs: list[PartAnswers] = []
@@ -100,7 +104,8 @@ def _load(config: SegmentationConfig) -> tuple[PartClouds, list[str]]:
     """The data, with the split that the network was trained on where it has to be drawn; and what to say about that."""
     trained = _training(Path(config.model))
     same = "data" in trained and Path(trained["data"]).resolve() == Path(config.data).resolve()
-    clouds = load_part_clouds(config.data, seed=int(trained["fine_tuned"]["seed"]) if same else 0)
+    seed = int(trained["fine_tuned"]["seed"]) if same else 0
+    clouds = load_part_clouds(config.data, seed=seed, categories=config.categories)
     return clouds, [DREW_AGAIN] * (clouds.record["split_drawn"] and not same)
 
 

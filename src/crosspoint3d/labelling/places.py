@@ -1,5 +1,6 @@
 """What `segment` and `classify` are given, as one list: where each shape lies and the name that its labels get."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
@@ -14,7 +15,12 @@ from crosspoint3d.data.published import PARTS_PREFIX, read_shapenet_part
 from crosspoint3d.data.sources import SPLITS, Candidate, Found, find
 from crosspoint3d.data.table import OK, ShapeTable
 
-_NO_CATEGORY = {*SPLITS, *(suffix[1:] for suffix in MESH_SUFFIXES | CLOUD_SUFFIXES)}
+_SUFFIXES = MESH_SUFFIXES | CLOUD_SUFFIXES
+_NO_CATEGORY = {*SPLITS, *(suffix[1:] for suffix in _SUFFIXES)}
+_FORMS = (
+    f"shape files ({', '.join(sorted(_SUFFIXES))}), folders of them, text files that list their paths, tables, "
+    "shapenetpart:DIR or procedural:COUNT[:SEED]"
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class _Names:
     def give(self, name: str) -> tuple[str, bool]:
         """The name without its extension, else with it, else with a number; and whether it is not the first choice."""
         plain = _inside(name)
-        short = plain.with_suffix("") if plain.suffix.lower() in MESH_SUFFIXES | CLOUD_SUFFIXES else plain
+        short = plain.with_suffix("") if plain.suffix.lower() in _SUFFIXES else plain
         choices = chain((str(short), str(plain)), (f"{short}-{number}" for number in count(2)))
         free = next(choice for choice in choices if choice.casefold() not in self.taken)
         self.taken.add(free.casefold())
@@ -76,10 +82,10 @@ def find_places(specs: Sequence[str], *, leave_out: Path, seed: int) -> Places:
         seed: of procedural shapes that name none.
 
     Raises:
-        UsageError: there are no specs, or one is missing or malformed.
+        UsageError: there are no specs, one is missing or malformed, or no shape is found.
     """
     if not specs:
-        raise UsageError("SHAPES: name at least one file, folder, table or procedural:COUNT[:SEED]")
+        raise UsageError(f"SHAPES: give {_FORMS}")
     names = _Names()
     shapes: list[Place] = []
     other = same_model = 0
@@ -96,6 +102,8 @@ def find_places(specs: Sequence[str], *, leave_out: Path, seed: int) -> Places:
         for candidate in found.candidates:
             name, renamed = names.give(candidate.id)
             shapes.append(Place(name, candidate, renamed=renamed))
+    if not shapes:
+        raise UsageError(f"SHAPES {' '.join(specs)}: no shapes found, files of other kinds: {other}; give {_FORMS}")
     return Places(tuple(shapes), other, same_model)
 
 
@@ -104,6 +112,9 @@ def _find(spec: str, leave_out: Path, seed: int) -> Found:
         found = find(spec, seed=seed, leave_out=leave_out)
     except UsageError as error:
         raise UsageError(str(error).replace("SOURCE", "SHAPES", 1)) from error
+    there = (os.path.exists(candidate.source) for candidate in found.candidates)  # noqa: PTH110, names may be too long
+    if Path(spec).is_file() and not any(there):
+        raise UsageError(f"SHAPES {spec}: no shape, and no list of paths, as no line of it names a file; give {_FORMS}")
     named = Path(spec).resolve() if Path(spec).is_dir() else None
     for index, candidate in enumerate(found.candidates):
         if candidate.category is None and candidate.procedural is None:

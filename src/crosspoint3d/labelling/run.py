@@ -41,8 +41,8 @@ def points_for(model: Segmenter | Classifier, asked: int, otherwise: int) -> int
     points = asked or model.points or otherwise
     if points < (model.k or 1):
         raise UsageError(
-            f"--points {points}: fewer than the k={model.k} neighbours of the network's graphs; give more points, "
-            "or a smaller --k"
+            f"--points {points}{'' if asked else ' (by default)'}: fewer than the k={model.k} neighbours of the "
+            f"network's graphs; give {model.k} points or more, or --k {points} or less"
         )
     return points
 

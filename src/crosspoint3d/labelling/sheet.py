@@ -41,7 +41,7 @@ def write_sheet(out: Path, rows: Path) -> None:
     shown = "" if count <= MOST else f", the first {MOST:,} shown"
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Parts</title><style>{STYLE}</style>'
-        f"<h1>{count:,} labelled shapes{shown}</h1><main>{''.join(figures)}</main></html>\n"
+        f"<h1>{count:,} labelled shape{'s' * (count != 1)}{shown}</h1><main>{''.join(figures)}</main></html>\n"
     )
     with atomic(out / "index.html") as path:
         path.write_text(page, encoding="utf-8")

@@ -53,7 +53,7 @@ class LabelSummary:
 
     def __str__(self) -> str:
         kept = f", {self.kept} of them by an earlier run" if self.kept else ""
-        shapes = f"{self.labelled} shape{'s' * (self.labelled != 1)}"
+        shapes = _counted(self.labelled, "shape")
         lines = [f"{self.out}: {shapes} labelled{kept}, {self.failed} failed ({self.seconds:.1f} s)"]
         lines += [f"  {note}" for note in self.notes]
         lines += [f"  failed {count} x {reason}" for reason, count in self.reasons.items()]
@@ -62,13 +62,11 @@ class LabelSummary:
             lines.append(f"    ... all {self.failed} in {Path(self.out) / FAILED}")
         if self.renamed:
             names = ", ".join(islice(self.renamed, 5)) + (", ..." if len(self.renamed) > 5 else "")
-            lines.append(f"  {len(self.renamed)} shapes share a name with one before them and are called {names}")
+            lines.append(f"  {_counted(len(self.renamed), 'shape')} renamed, as a shape before has the name: {names}")
         if self.other:
-            lines.append(f"  not shapes: {self.other} files")
+            lines.append(f"  not shapes: {_counted(self.other, 'file')}")
         if self.same_model:
-            lines.append(f"  the same model in another format: {self.same_model} files left out")
-        if not self.labelled and not self.failed:
-            lines.append("  no shapes found: SHAPES hold no file of a known format")
+            lines.append(f"  the same model in another format: {_counted(self.same_model, 'file')} left out")
         if self.interrupted:
             lines.append("  interrupted; run the same command with --resume to go on")
         return "\n".join(lines)
@@ -100,3 +98,7 @@ def summarise(
     with atomic(config.out / SUMMARY) as path:
         path.write_text(json.dumps(dataclasses.asdict(summary), indent=1) + "\n", encoding="utf-8")
     return summary
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count} {unit}{'s' * (count != 1)}"

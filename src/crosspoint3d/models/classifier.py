@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from crosspoint3d.config import UsageError
 from crosspoint3d.models.class_head import ClassHead
@@ -17,10 +17,9 @@ from crosspoint3d.models.encoders import (
     KINDS,
     Encoder,
     PointEncoder,
+    WithEncoder,
     build_point_encoder,
-    graph_k,
     require_clouds,
-    set_graph_k,
 )
 from crosspoint3d.models.folder import fill, read_config, read_folder_weights, undescribed, write_folder
 from crosspoint3d.models.pointnet import PointNet
@@ -28,7 +27,7 @@ from crosspoint3d.models.segmenter import Head
 from crosspoint3d.models.tower import seeded_weights
 
 
-class Classifier(nn.Module):
+class Classifier(WithEncoder):
     """Names the category of every cloud.
 
     Args:
@@ -39,35 +38,26 @@ class Classifier(nn.Module):
     Attributes:
         temperature: probabilities are `softmax(logits / temperature)`; 1 where it was not calibrated.
         points: points of each cloud in training; None where nobody said.
-        origin: what is known about the file that published weights came from; None for other weights.
+        k, origin: see `WithEncoder`.
 
     Raises:
         ValueError: encoder, head and categories do not fit each other.
     """
 
+    encoder: PointEncoder
+
     def __init__(self, encoder: PointEncoder, head: ClassHead, categories: tuple[str, ...]) -> None:
-        super().__init__()
+        super().__init__(encoder)
         given = head.settings["in_dims"], head.settings["categories"]
         needed = encoder.features, len(categories)
         if given != needed:
             raise ValueError(
                 f"Classifier: the head is for (features, categories) {given}, but encoder and names have {needed}"
             )
-        self.encoder = encoder
         self.head = head
         self.categories = categories
         self.temperature = 1.0
         self.points: int | None = None
-        self.origin: dict[str, Any] | None = None
-
-    @property
-    def k(self) -> int | None:
-        """Neighbours in the encoder's graphs; None for encoders without."""
-        return graph_k(self.encoder)
-
-    @k.setter
-    def k(self, value: int) -> None:
-        set_graph_k(self.encoder, value)
 
     def config(self) -> dict[str, Any]:
         """What is needed to build the same network."""
@@ -88,10 +78,10 @@ class Classifier(nn.Module):
             generator: of dropout in training; None is torch's own.
 
         Raises:
-            ValueError: a cloud has fewer than k points or a value that is not finite, or in training mode there is a
-                single cloud.
+            ValueError: points have another shape, a cloud has fewer than k points or a value that is not finite, or in
+                training mode there is a single cloud.
         """
-        require_clouds("Classifier", self.encoder, points)
+        require_clouds(self, points)
         logits: Tensor = self.head(self.encoder(points), generator)
         return logits
 

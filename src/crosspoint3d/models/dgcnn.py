@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from crosspoint3d.ops import EdgeConv, PooledLinear, knn
+from crosspoint3d.ops.checks import check_clouds
 
 WIDTHS = (64, 64, 128, 256)
 
@@ -61,7 +62,7 @@ class DGCNN(nn.Module):
             per_point: return the features (B, N, L) of points instead: the four convolutions' results side by side.
 
         Raises:
-            ValueError: a cloud has fewer than k points.
+            ValueError: points have another shape, or a cloud has fewer than k.
         """
         wide = self._layers(points)
         features: Tensor = wide if per_point else self.conv5(wide)
@@ -73,6 +74,7 @@ class DGCNN(nn.Module):
         return wide, self.conv5(wide)
 
     def _layers(self, points: Tensor) -> Tensor:
+        check_clouds(type(self).__name__, points)
         layers = [points]
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
             layers.append(conv(layers[-1], knn(layers[-1], self.k)))

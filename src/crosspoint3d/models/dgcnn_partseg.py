@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from crosspoint3d.models.pointwise import PointwiseLinear
 from crosspoint3d.ops import EdgeConv, PooledLinear, knn
+from crosspoint3d.ops.checks import check_clouds
 from crosspoint3d.ops.edge_conv2 import TwoLayerEdgeConv
 
 SLOPE = 0.2
@@ -80,7 +81,7 @@ class DGCNNPartSeg(nn.Module):
             points: clouds that are centred, of radius 1 and y up.
 
         Raises:
-            ValueError: a cloud has fewer than k points, or, in training mode, there is a single cloud.
+            ValueError: points have another shape, a cloud has fewer than k, or in training mode there is a single one.
         """
         wide = self._layers(points)
         return wide, self.conv4(wide)
@@ -95,6 +96,7 @@ class DGCNNPartSeg(nn.Module):
         return features
 
     def _layers(self, points: Tensor) -> Tensor:
+        check_clouds(type(self).__name__, points)
         x = self.transform(points, self.k)
         layers = []
         for conv in (self.conv1, self.conv2, self.conv3):

@@ -1,8 +1,8 @@
-"""The encoders there are: their kinds as config.json names them, how each is built, and the k of those with graphs."""
+"""The encoders there are, their kinds as config.json names them, how each is built, and what a network with one has."""
 
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from crosspoint3d.config import UsageError
 from crosspoint3d.models.callable_encoder import CallableEncoder
@@ -13,6 +13,7 @@ from crosspoint3d.models.onnx_encoder import OnnxEncoder
 from crosspoint3d.models.pointnet import PointNet
 from crosspoint3d.models.pointnet_partseg import PointNetPartSeg
 from crosspoint3d.models.resnet import ResNet
+from crosspoint3d.ops.checks import check_clouds
 
 PointEncoder = DGCNN | DGCNNPartSeg | PointNet | PointNetPartSeg
 """Networks of this package that take clouds; all have features of points (`local`, `point_features`)."""
@@ -62,35 +63,52 @@ def build_point_encoder(description: dict[str, Any]) -> PointEncoder:
     return encoder
 
 
-def graph_k(encoder: Encoder) -> int | None:
-    """Neighbours in the graphs of DGCNN and DGCNNPartSeg; None for other encoders."""
-    return encoder.k if isinstance(encoder, DGCNN | DGCNNPartSeg) else None
+class WithEncoder(nn.Module):
+    """What towers, segmenters and classifiers have in common.
+
+    Args:
+        encoder: any.
+
+    Attributes:
+        origin: what is known about the file that published weights came from; None for other weights.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder: Encoder = encoder
+        self.origin: dict[str, Any] | None = None
+
+    @property
+    def k(self) -> int | None:
+        """Neighbours in the graphs of DGCNN and DGCNNPartSeg; None for other encoders.
+
+        Raises:
+            UsageError: it is set where the encoder has no graphs, or below 1.
+        """
+        return self.encoder.k if isinstance(self.encoder, DGCNN | DGCNNPartSeg) else None
+
+    @k.setter
+    def k(self, value: int) -> None:
+        if not isinstance(self.encoder, DGCNN | DGCNNPartSeg):
+            raise UsageError(f"k={value}: {type(self.encoder).__name__} has no neighbour graph; leave k out")
+        if value < 1:
+            raise UsageError(f"k={value} must be at least 1")
+        self.encoder.k = value
 
 
-def set_graph_k(encoder: Encoder, k: int) -> None:
-    """Change the neighbours in an encoder's graphs.
+def require_clouds(network: WithEncoder, points: Tensor) -> None:
+    """Refuse clouds that a network cannot take.
 
     Raises:
-        UsageError: the encoder has no graphs, or `k` is below 1.
+        ValueError: another shape than (B, N, 3), fewer points than neighbours in the graphs, or a value that is not
+            finite.
     """
-    if not isinstance(encoder, DGCNN | DGCNNPartSeg):
-        raise UsageError(f"k={k}: {type(encoder).__name__} has no neighbour graph; leave k out")
-    if k < 1:
-        raise UsageError(f"k={k} must be at least 1")
-    encoder.k = k
-
-
-def require_clouds(name: str, encoder: Encoder, points: Tensor) -> None:
-    """Refuse clouds that an encoder cannot take.
-
-    Raises:
-        ValueError: fewer points than neighbours in the graphs, or a value that is not finite.
-    """
-    k = graph_k(encoder)
-    if k is not None and points.shape[1] < k:
+    name = type(network).__name__
+    check_clouds(name, points)
+    if network.k is not None and points.shape[1] < network.k:
         raise ValueError(
-            f"{name}: points: clouds of {points.shape[1]} points are fewer than the k={k} neighbours of the graphs; "
-            "give more points, or set a smaller k"
+            f"{name}: points: clouds of {points.shape[1]} points are fewer than the k={network.k} neighbours of the "
+            "graphs; give more points, or set a smaller k"
         )
     finite = points.isfinite().flatten(1).all(1)
     if not bool(finite.all()):

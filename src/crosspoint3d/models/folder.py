@@ -15,6 +15,8 @@ from crosspoint3d.config import UsageError
 from crosspoint3d.models.card import model_card
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+TRAINED_BY = (("image_encoder", "pretrain"), ("loss_over", "finetune segment"), ("layer_decay", "finetune classify"))
+"""Options that tell from a run's config.yaml which verb wrote it."""
 
 
 def write_folder(network: nn.Module, config: dict[str, Any], folder: Path) -> None:
@@ -60,6 +62,16 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise UsageError(f"{path}: expected a JSON object, got {type(config).__name__}")
     return config
+
+
+def unfinished(run: Path) -> str:
+    """How to go on with the training that a folder was begun for; empty where there is none or it is finished."""
+    config = run / "config.yaml"
+    if not config.is_file() or (run / "summary.json").exists():
+        return ""
+    options = {line.partition(":")[0] for line in config.read_text(encoding="utf-8", errors="replace").splitlines()}
+    verb = next((verb for option, verb in TRAINED_BY if option in options), "")
+    return f"its training is not finished: go on with `crosspoint3d {verb} --out {run} --resume`" if verb else ""
 
 
 def undescribed(folder: Path, config: dict[str, Any], error: Exception, expected: str) -> UsageError:

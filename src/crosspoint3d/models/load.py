@@ -8,12 +8,10 @@ from pathlib import Path
 
 from crosspoint3d.config import UsageError
 from crosspoint3d.models.callable_encoder import SPEC, CallableEncoder
-from crosspoint3d.models.classifier import Classifier
-from crosspoint3d.models.encoders import KINDS
-from crosspoint3d.models.folder import CONFIG
+from crosspoint3d.models.encoders import KINDS, WithEncoder
+from crosspoint3d.models.folder import CONFIG, unfinished
 from crosspoint3d.models.onnx_encoder import OnnxEncoder
 from crosspoint3d.models.published import SUFFIXES, load_published
-from crosspoint3d.models.segmenter import Segmenter
 from crosspoint3d.models.tower import Tower, build_from, build_tower, load_tower
 
 RANDOM_HEADS = {
@@ -61,7 +59,8 @@ def _folder(spec: str | Path, inner: str) -> Path:
         return path / inner
     if (path / CONFIG).is_file():
         return path
-    raise UsageError(f"encoder {path}: neither {inner}/ nor {CONFIG} is in this folder; use {FORMS}")
+    remedy = unfinished(path) or f"use {FORMS}"
+    raise UsageError(f"encoder {path}: neither {inner}/ nor {CONFIG} is in this folder; {remedy}")
 
 
 def _check(tower: Tower, path: str | Path, image: bool) -> Tower:
@@ -106,20 +105,20 @@ def load_encoder(spec: str | Path, k: int | None = None, seed: int = 0) -> Tower
     return tower
 
 
-def settle_k(tower: Tower | Segmenter | Classifier, k: int | None) -> None:
+def settle_k(network: WithEncoder, k: int | None) -> None:
     """Set the neighbours of a network's graphs, or warn that nobody said how many published weights were trained with.
 
     Raises:
         UsageError: the encoder has no graphs, or `k` is below 1.
     """
     if k is not None:
-        tower.k = k
-    if tower.origin is not None and tower.k is not None:
-        tower.origin["k"] = "assumed" if k is None else "given"
+        network.k = k
+    if network.origin is not None and network.k is not None:
+        network.origin["k"] = "assumed" if k is None else "given"
         if k is None:
             warnings.warn(
-                f"{tower.origin['file']}: published weights do not record k; k={tower.k} is assumed, as usual for the "
-                f"{tower.origin['layout']}; if it was trained with another one, say so by k (--k)",
+                f"{network.origin['file']}: published weights do not record k; k={network.k} is assumed, as usual for "
+                f"the {network.origin['layout']}; if it was trained with another one, say so by k (--k)",
                 stacklevel=3,
             )
 

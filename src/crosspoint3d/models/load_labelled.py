@@ -5,7 +5,7 @@ from pathlib import Path
 
 from crosspoint3d.config import UsageError
 from crosspoint3d.models.classifier import Classifier, read_classifier
-from crosspoint3d.models.folder import CONFIG, read_config
+from crosspoint3d.models.folder import CONFIG, read_config, unfinished
 from crosspoint3d.models.load import is_published, settle_k
 from crosspoint3d.models.published import load_published_classifier, load_published_segmenter
 from crosspoint3d.models.segmenter import Segmenter, read_segmenter
@@ -34,7 +34,7 @@ def _folder(spec: str | Path, kind: str) -> Path:
     if (path / "encoder").is_dir():
         raise UsageError(f"{kind} {path}: this run holds an encoder, but no {kind}; {train}")
     if not (path / CONFIG).is_file():
-        raise UsageError(f"{kind} {path}: neither {kind}/ nor {CONFIG} is in this folder; {train}")
+        raise UsageError(f"{kind} {path}: neither {kind}/ nor {CONFIG} is in this folder; {unfinished(path) or train}")
     found = read_config(path).get("kind")
     if found != kind:
         what = f"a {found}" if found in VERBS else f"an encoder ({found})"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from crosspoint3d.models.pointwise import PointwiseLinear
 from crosspoint3d.ops import PooledLinear
+from crosspoint3d.ops.checks import check_clouds
 
 
 class TNet(nn.Module):
@@ -65,6 +66,9 @@ class PointNet(nn.Module):
         Args:
             points: clouds.
             per_point: return the features (B, N, L) of points instead: the four narrow layers' results side by side.
+
+        Raises:
+            ValueError: points have another shape.
         """
         layers = self._layers(points)
         features: Tensor = torch.cat(layers, dim=2) if per_point else self.wide[-1](layers[-1])
@@ -76,6 +80,7 @@ class PointNet(nn.Module):
         return torch.cat(layers, dim=2), self.wide[-1](layers[-1])
 
     def _layers(self, points: Tensor) -> list[Tensor]:
+        check_clouds(type(self).__name__, points)
         x = points if self.input_t_net is None else self.input_t_net(points)
         first = self.narrow[0](x)
         second = self.narrow[1](first)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from crosspoint3d.models.pointnet import TNet
 from crosspoint3d.models.pointwise import PointwiseLinear
 from crosspoint3d.ops import PooledLinear
+from crosspoint3d.ops.checks import check_clouds
 
 
 class PointNetPartSeg(nn.Module):
@@ -21,7 +22,8 @@ class PointNetPartSeg(nn.Module):
     channels; then the maximum over points. The paper's penalty on matrices that are not orthogonal is left out.
 
     Args:
-        emb_dims: D, width of the features of clouds.
+        emb_dims: D, width of the features of clouds; the paper's is 2048 (`pretrain` takes 1024 for all encoders unless
+            `--emb-dims` says otherwise).
 
     Attributes:
         features: D.
@@ -55,7 +57,7 @@ class PointNetPartSeg(nn.Module):
                 second alignment and of the layer after it, side by side.
 
         Raises:
-            ValueError: in training mode there is a single cloud.
+            ValueError: points have another shape, or in training mode there is a single cloud.
         """
         layers = self._layers(points)
         features: Tensor = torch.cat(layers, dim=2) if per_point else self.wide[1](layers[-1])
@@ -67,6 +69,7 @@ class PointNetPartSeg(nn.Module):
         return torch.cat(layers, dim=2), self.wide[1](layers[-1])
 
     def _layers(self, points: Tensor) -> list[Tensor]:
+        check_clouds(type(self).__name__, points)
         layers = [self.input_t_net(points)]
         for layer in (*self.narrow, self.feature_t_net, self.wide[0]):
             layers.append(layer(layers[-1]))

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from jaxtyping import Float, Integer
+from torch import Tensor
 
 from crosspoint3d.config import UsageError
 from crosspoint3d.models.dgcnn_partseg import DGCNNPartSeg
@@ -16,10 +16,9 @@ from crosspoint3d.models.encoders import (
     KINDS,
     Encoder,
     PointEncoder,
+    WithEncoder,
     build_point_encoder,
-    graph_k,
     require_clouds,
-    set_graph_k,
 )
 from crosspoint3d.models.folder import fill, read_config, read_folder_weights, undescribed, write_folder
 from crosspoint3d.models.part_head import PartHead
@@ -30,7 +29,7 @@ from crosspoint3d.parts_table import PartsTable
 Head = Literal["linear", "light", "published"]
 
 
-class Segmenter(nn.Module):
+class Segmenter(WithEncoder):
     """Labels every point of a cloud whose category is known.
 
     Args:
@@ -40,14 +39,16 @@ class Segmenter(nn.Module):
 
     Attributes:
         points: points of each cloud in training; None where nobody said.
-        origin: what is known about the file that published weights came from; None for other weights.
+        k, origin: see `WithEncoder`.
 
     Raises:
         ValueError: encoder, head and table do not fit each other.
     """
 
+    encoder: PointEncoder
+
     def __init__(self, encoder: PointEncoder, head: PartHead, table: PartsTable) -> None:
-        super().__init__()
+        super().__init__(encoder)
         given = tuple(head.settings[name] for name in ("point_dims", "cloud_dims", "categories", "parts"))
         needed = (encoder.point_features, encoder.features, len(table.categories), len(table))
         if given != needed:
@@ -55,20 +56,9 @@ class Segmenter(nn.Module):
                 f"Segmenter: the head is for (features of points, of clouds, categories, parts) {given}, but encoder "
                 f"and table have {needed}"
             )
-        self.encoder = encoder
         self.head = head
         self.table = table
         self.points: int | None = None
-        self.origin: dict[str, Any] | None = None
-
-    @property
-    def k(self) -> int | None:
-        """Neighbours in the encoder's graphs; None for encoders without."""
-        return graph_k(self.encoder)
-
-    @k.setter
-    def k(self, value: int) -> None:
-        set_graph_k(self.encoder, value)
 
     def config(self) -> dict[str, Any]:
         """What is needed to build the same network."""
@@ -83,29 +73,33 @@ class Segmenter(nn.Module):
     def forward(
         self,
         points: Float[Tensor, "B N 3"],
-        category: Int64[Tensor, " M"],
+        category: Integer[Tensor, " M"],
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "B N Q"]:
         """Logits of every point for the parts of all categories.
 
         Args:
             points: clouds that are centred, of radius 1 and y up.
-            category: (B,), of each cloud, an index into `table.categories`.
+            category: (B,), of each cloud, an index into `table.categories`; of any integer type.
             generator: of dropout in training; None is torch's own.
 
         Raises:
-            ValueError: there is not one category a cloud or one is not in the table, a cloud has fewer than k points or
-                a value that is not finite, or in training mode there is a single cloud where BatchNorm needs more.
+            ValueError: points or category have another shape or category another type, a category is not in the table,
+                a cloud has fewer than k points or a value that is not finite, or in training mode there is a single
+                cloud where BatchNorm needs more.
         """
-        require_clouds("Segmenter", self.encoder, points)
-        if len(category) != len(points):
-            raise ValueError(f"Segmenter: category: {len(category)} for {len(points)} clouds; give one a cloud")
-        low, high = (int(value) for value in category.aminmax()) if len(category) else (0, 0)
-        if low < 0 or high >= self.head.categories:
-            wrong = low if low < 0 else high
+        require_clouds(self, points)
+        if category.shape != points.shape[:1] or category.is_floating_point() or category.dtype == torch.bool:
             raise ValueError(
-                f"Segmenter: category {wrong} must be between 0 and {self.head.categories - 1}, an index into "
-                "table.categories"
+                f"Segmenter: category: {tuple(category.shape)} of {category.dtype} for {len(points)} clouds; give one "
+                f"integer a cloud, ({len(points)},)"
+            )
+        category = category.long()
+        outside = (category < 0) | (category >= self.head.categories)
+        if bool(outside.any()):
+            raise ValueError(
+                f"Segmenter: category {int(category[outside][0])} must be between 0 and {self.head.categories - 1}, an "
+                "index into table.categories"
             )
         per_point, cloud = self.encoder.local(points)
         logits: Tensor = self.head(per_point, cloud, category, generator)

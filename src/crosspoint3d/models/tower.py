@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from crosspoint3d.config import UsageError
 from crosspoint3d.models.card import LABELLED
@@ -15,18 +15,15 @@ from crosspoint3d.models.encoders import (
     KINDS,
     Encoder,
     PointEncoder,
+    WithEncoder,
     build_encoder,
     build_point_encoder,
-    graph_k,
-    set_graph_k,
 )
-from crosspoint3d.models.folder import CONFIG as CONFIG
-from crosspoint3d.models.folder import fill, read_folder_weights, undescribed, write_folder
-from crosspoint3d.models.folder import read_config as read_config
+from crosspoint3d.models.folder import fill, read_config, read_folder_weights, undescribed, write_folder
 from crosspoint3d.models.heads import ProjectionHead
 
 
-class Tower(nn.Module):
+class Tower(WithEncoder):
     """An encoder and the head that projects its features into the joint space.
 
     Args:
@@ -34,28 +31,17 @@ class Tower(nn.Module):
         head: takes `encoder.features`; None for an encoder that came without one.
 
     Attributes:
-        origin: what is known about the file that published weights came from; None for other weights.
+        k, origin: see `WithEncoder`.
     """
 
     def __init__(self, encoder: Encoder, head: ProjectionHead | None) -> None:
-        super().__init__()
-        self.encoder = encoder
+        super().__init__(encoder)
         self.head = head
-        self.origin: dict[str, Any] | None = None
 
     @property
     def features(self) -> int:
         """Width of the features."""
         return self.encoder.features
-
-    @property
-    def k(self) -> int | None:
-        """Neighbours in the graphs of DGCNN and DGCNNPartSeg; None for other encoders."""
-        return graph_k(self.encoder)
-
-    @k.setter
-    def k(self, value: int) -> None:
-        set_graph_k(self.encoder, value)
 
     def config(self) -> dict[str, Any]:
         """What `build_tower` needs to build the same tower; a UsageError for an ONNX file or a Python callable."""
@@ -75,10 +61,21 @@ class Tower(nn.Module):
         Raises:
             UsageError: features of points are asked of another encoder than this package's point encoders.
         """
-        if per_point and not isinstance(self.encoder, PointEncoder):
-            raise UsageError(f"per_point: {type(self.encoder).__name__} has no features of points")
-        features: Tensor = self.encoder(x, per_point=True) if per_point else self.encoder(x)
+        features: Tensor = self._of_points("per_point")(x, per_point=True) if per_point else self.encoder(x)
         return features
+
+    def local(self, points: Float[Tensor, "B N 3"]) -> tuple[Float[Tensor, "B N L"], Float[Tensor, "B D"]]:
+        """The features of points and of clouds, both that `forward` gives.
+
+        Raises:
+            UsageError: as of `forward`.
+        """
+        return self._of_points("local").local(points)
+
+    def _of_points(self, asked: str) -> PointEncoder:
+        if not isinstance(self.encoder, PointEncoder):
+            raise UsageError(f"{asked}: {type(self.encoder).__name__} has no features of points")
+        return self.encoder
 
     def project(self, features: Float[Tensor, "B D"]) -> Float[Tensor, "B E"]:
         """Projections into the joint space, not normalised.

@@ -23,6 +23,22 @@ def debug_checks(enabled: bool = True) -> Iterator[None]:
         _enabled = before
 
 
+def check_clouds(name: str, points: Tensor) -> None:
+    """Refuse what is not clouds (B, N, 3).
+
+    Raises:
+        ValueError: another shape; says what would work.
+    """
+    if points.ndim == 3 and points.shape[2] == 3:
+        return
+    remedy = ""
+    if points.ndim == 3 and points.shape[1] == 3:
+        remedy = "; give points.transpose(1, 2)"
+    elif points.ndim == 2 and points.shape[1] == 3:
+        remedy = "; give points[None] for a single cloud"
+    raise ValueError(f"{name}: points of shape {tuple(points.shape)}, but clouds are (clouds, points, 3){remedy}")
+
+
 def check_finite(name: str, points: Tensor) -> None:
     """In debug mode, name the first sample and point whose values are not all finite.
 

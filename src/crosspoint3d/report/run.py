@@ -11,6 +11,7 @@ import yaml
 from crosspoint3d.config import UsageError
 from crosspoint3d.evaluation.result import Result
 from crosspoint3d.evaluation.result_files import read_result
+from crosspoint3d.models.folder import unfinished
 from crosspoint3d.training import metrics
 from crosspoint3d.training.run_folder import CONFIG, SUMMARY
 
@@ -50,13 +51,7 @@ def read_run(path: Path) -> RunRecord:
     if not path.is_dir():
         raise UsageError(f"run folder {path}: no such folder; `crosspoint3d pretrain --data TABLE --out RUN` makes one")
     if not (path / "encoder").is_dir():
-        remedy = "give a folder that `crosspoint3d pretrain` or `finetune` wrote"
-        if (path / "checkpoint").is_dir():
-            remedy = f"the run is not finished: go on with `crosspoint3d pretrain --out {path} --resume`"
-        elif any(path.glob("seed-*")):
-            remedy = (
-                f"no epoch of its fine-tuning is finished: go on with `crosspoint3d finetune … --out {path} --resume`"
-            )
+        remedy = unfinished(path) or "give a folder that `crosspoint3d pretrain` or `finetune` wrote"
         raise UsageError(f"run folder {path}: there is no encoder/ in it; {remedy}")
     problems: list[str] = []
     image = path / "image_encoder" / "config.json"

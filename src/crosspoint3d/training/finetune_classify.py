@@ -6,8 +6,9 @@ import torch
 
 from crosspoint3d import runtime
 from crosspoint3d.config import FinetuneClassifyConfig
-from crosspoint3d.data.class_clouds import OWN_VAL, ClassClouds, deal_labels
+from crosspoint3d.data.class_clouds import ClassClouds, deal_labels
 from crosspoint3d.data.clouds import load_clouds
+from crosspoint3d.data.loaded import OWN_VAL
 from crosspoint3d.evaluation.class_tables import class_table, write_class_tables
 from crosspoint3d.evaluation.metrics import accuracy_chance, mean_scores, summaries
 from crosspoint3d.evaluation.protocol import picked
@@ -53,6 +54,8 @@ def finetune_classify(config: FinetuneClassifyConfig) -> FinetuneResult:
         return deal_labels(clouds, seed=seed, fraction=config.labels, protocol=config.protocol)
 
     available = min(whole.train_points.shape[1], whole.test_points.shape[1])
+    if whole.val:
+        available = min(available, whole.val.points.shape[1])
     config = with_settled_points(config, available)
     if finished := finished_run(config):
         return finished

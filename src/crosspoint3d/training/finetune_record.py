@@ -13,6 +13,7 @@ TEST_CHOSE = (
     "the epoch was chosen on the test shapes, as published: the scores hold what that choice gains, and are no measure "
     "of new shapes (--protocol clean chooses on validation shapes)"
 )
+CHANCE = "chance always gives the most frequent answer (of parts: in the shape's category) among the shapes trained on"
 LAST_EPOCH = "there are no validation shapes: the last epoch is kept"
 
 
@@ -100,8 +101,8 @@ def _optimizer(config: FinetuneConfig) -> str:
 
 
 def _about(config: FinetuneConfig, outcomes: Sequence[Outcome]) -> list[str]:
-    """What a reader should know about how the epoch was chosen and what the training began with."""
-    notes = []
+    """What a reader should know about chance, how the epoch was chosen and what the training began with."""
+    notes = [CHANCE]
     if config.protocol == "paper":
         notes.append(TEST_CHOSE)
     elif any(outcome.chosen_on is None for outcome in outcomes):

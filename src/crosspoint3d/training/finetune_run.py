@@ -19,7 +19,7 @@ from crosspoint3d.evaluation.result_files import RESULT, read_result
 from crosspoint3d.training import checkpoint
 from crosspoint3d.training.finetune import Task, train
 from crosspoint3d.training.run_folder import SUMMARY, check_folder, finished_summary, write_config
-from crosspoint3d.training.weights_taken import weights_line
+from crosspoint3d.training.weights_taken import require_same_encoder, weights_line
 
 OUTCOME, ANSWERS, WEIGHTS = "outcome.json", "answers.npz", "weights.json"
 
@@ -85,8 +85,9 @@ def trained_line(protocol: dict[str, Any]) -> str:
     made = protocol["trainings"]
     labelled = ", ".join(dict.fromkeys(str(one["labelled"]["shapes"]) for one in made))
     kept = ", ".join(str(one["kept_after_epochs"]) for one in made)
-    how = f"{protocol['config']['mode']}, {made[0]['head']} head"
-    return f"trained: {how}, {labelled} labelled shapes; kept after {kept} of {made[0]['epochs']} epochs"
+    how, epochs = f"{protocol['config']['mode']}, {made[0]['head']} head", made[0]["epochs"]
+    shapes = f"{labelled} labelled shape{'s' * (labelled != '1')}"
+    return f"trained: {how}, {shapes}; kept after {kept} of {epochs} epoch{'s' * (epochs != 1)}"
 
 
 def validate(config: FinetuneConfig) -> None:
@@ -139,7 +140,7 @@ def run_seeds(config: FinetuneConfig, build: Callable[[int], Task]) -> list[Outc
         One outcome a seed; or, where the run was told to stop, the place in words.
 
     Raises:
-        UsageError: `build` refuses. RunError: see `train`.
+        UsageError: `build` refuses. RunError: see `train`, or the encoder's weights have changed since the run began.
     """
     outcomes: list[Outcome] = []
     if config.resume and not seed_folder(config, 0).exists():
@@ -149,6 +150,7 @@ def run_seeds(config: FinetuneConfig, build: Callable[[int], Task]) -> list[Outc
             folder = seed_folder(config, seed)
             if not (folder / OUTCOME).exists():
                 task = build(seed)
+                require_same_encoder(config.out / WEIGHTS, task.weights)
                 write_config(config)
                 folder.mkdir(exist_ok=True)
                 write_json(config.out / WEIGHTS, task.weights)

@@ -6,7 +6,8 @@ import torch
 
 from crosspoint3d import runtime
 from crosspoint3d.config import FinetuneSegmentConfig
-from crosspoint3d.data.part_clouds import OWN_VAL, load_part_clouds
+from crosspoint3d.data.loaded import OWN_VAL
+from crosspoint3d.data.part_clouds import load_part_clouds
 from crosspoint3d.data.part_labels import PartClouds
 from crosspoint3d.evaluation.metrics import mean_scores, summaries
 from crosspoint3d.evaluation.part_predictions import with_points
@@ -41,7 +42,7 @@ def finetune_segment(config: FinetuneSegmentConfig) -> FinetuneResult:
             `--resume` finds other shapes than those that a finished seed was trained on.
     """
     validate(config)
-    clouds = load_part_clouds(config.data, seed=0)
+    clouds = load_part_clouds(config.data, seed=0, categories=config.categories)
     available = min(split.points.shape[1] for split in (clouds.train, clouds.val, clouds.test) if len(split))
     config = with_settled_points(config, available)
     if finished := finished_run(config):
@@ -53,7 +54,9 @@ def finetune_segment(config: FinetuneSegmentConfig) -> FinetuneResult:
     same = not clouds.record["split_drawn"] and clouds.record["val"]["from"] == OWN_VAL
 
     def clouds_of(seed: int) -> PartClouds:
-        return clouds if seed == 0 or same else load_part_clouds(config.data, seed=seed)
+        if seed == 0 or same:
+            return clouds
+        return load_part_clouds(config.data, seed=seed, categories=config.categories)
 
     outcomes = run_seeds(config, lambda seed: segment_task(config, clouds_of(seed), seed, device))
     if isinstance(outcomes, str):

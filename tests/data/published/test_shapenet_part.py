@@ -141,9 +141,13 @@ def test_text_files(tmp_path: Path, older: bool) -> None:
 
 def test_text_files_without_a_val_list(tmp_path: Path) -> None:
     folder = text_folder(tmp_path)
-    (folder / "train_test_split" / "shuffled_val_file_list.json").unlink()
+    lists = folder / "train_test_split"
+    added = json.loads((lists / "shuffled_val_file_list.json").read_text())
+    (lists / "shuffled_val_file_list.json").unlink()
+    train = lists / "shuffled_train_file_list.json"
+    train.write_text(json.dumps(json.loads(train.read_text()) + added))
     clouds = load_part_clouds(f"shapenetpart:{folder}", seed=0)
-    assert (len(clouds.train), len(clouds.val), len(clouds.test)) == (2, 2, 2)
+    assert (len(clouds.train), len(clouds.val), len(clouds.test)) == (4, 2, 2)
 
 
 def test_the_same_data_as_categories(tmp_path: Path) -> None:
@@ -151,7 +155,37 @@ def test_the_same_data_as_categories(tmp_path: Path) -> None:
     clouds = load_clouds(f"shapenetpart:{folder}", seed=0)
     np.testing.assert_array_equal(clouds.train_points, normalised(joined(0, 1)[0]))
     assert clouds.categories == ("Airplane", "Bag") and clouds.test_labels.tolist() == [0, 1, 0, 1]
-    assert clouds.record["left_out"] == {"shapes of the data's val split": 4}
+    assert clouds.record["left_out"] == {"val": 4}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            lambda at: write_h5(at / "ply_data_test0.h5", 3, categories=3),
+            r"ply_data_test0\.h5 row 2: categories of the test split that train does not have: Cap",
+        ),
+        (
+            lambda at: (at / "ply_data_test0.h5").unlink(),
+            r"no labelled shape is in the test split \(there is: 8 train, 0 test\); both are needed",
+        ),
+        (
+            lambda at: write_h5(at / "ply_data_train1.h5", 1, data=point(np.nan)),
+            r"train1\.h5 row 2: points holds a value that is not finite",
+        ),
+    ],
+)
+def test_categories_that_cannot_be_used(tmp_path: Path, spoil: Callable[[Path], object], message: str) -> None:
+    folder = hdf5_folder(tmp_path)
+    spoil(folder)
+    with pytest.raises(UsageError, match=message):
+        load_clouds(f"shapenetpart:{folder}", seed=0)
+
+
+def test_a_category_of_train_alone_is_kept(tmp_path: Path) -> None:
+    folder = hdf5_folder(tmp_path)
+    write_h5(folder / "ply_data_train1.h5", 1, categories=3)
+    assert load_clouds(f"shapenetpart:{folder}", seed=0).categories == ("Airplane", "Bag", "Cap")
 
 
 def label(**rows: Any) -> Callable[[Path], object]:
@@ -201,9 +235,10 @@ ONE_NAN = np.where(np.arange(24) == 3, np.nan, 0)
     [
         (
             label(r2=7),
-            r"ply_data_train1\.h5 row 2: 24 points have the part label 7, but the parts of Airplane are 0, 1, 2",
+            r"ply_data_train1\.h5 row 2: 24 of 24 points have the part label 7, but the parts of Airplane are .*3; "
+            r"without a parts\.json the data is read as ShapeNetPart: put one beside other data, \{\"categories\"",
         ),
-        (label(r1=0), r"train1\.h5 row 1: 24 points have the part label 0, but the parts of Bag are 4, 5"),
+        (label(r1=0), r"train1\.h5 row 1: 24 of 24 points have the part label 0, but the parts of Bag are 4, 5"),
         (label(r3=70), r"train1\.h5 row 3: .* part label 70"),
         (label(r3=70_000), r"train1\.h5 row 3: part label 70000 is no whole number from 0 to 32,767"),
         (label(r3=4.5), r"train1\.h5 row 3: part label 4\.5 is no whole number"),
@@ -216,7 +251,7 @@ ONE_NAN = np.where(np.arange(24) == 3, np.nan, 0)
         (file(label=None), r"train1\.h5: expected the datasets points \(or data\) and label.*expected hdf5_data"),
         (file(data=None), r"train1\.h5: expected the datasets points \(or data\) and label"),
         (file(data=labelled_shapes(1)[0][:, :, :2]), r"train1\.h5: data has shape \(4, 24, 2\)"),
-        (file(label=np.array([0, 1, 2, 3])), r"train1\.h5 row 3: label 3, but there are 3 categories"),
+        (file(label=np.array([0, 1, 2, 3])), r"train1\.h5 row 3: label 3, .*numbered 0 to 2$"),
         (file(points=30), r"differing sizes: 30 points in .*train1\.h5, 24 in .*train0\.h5"),
         (file(data=point(np.inf)), r"train1\.h5 row 2: points holds a value that is not finite"),
         (file(data=np.ones((4, 24, 3), np.float32)), r"train1\.h5 row 0: all 24 points coincide"),
@@ -259,6 +294,20 @@ def test_hdf5_files_that_cannot_be_used(tmp_path: Path, spoil: Callable[[Path], 
     folder = hdf5_folder(tmp_path)
     spoil(folder)
     with pytest.raises(UsageError, match=message):
+        load_part_clouds(f"shapenetpart:{folder}", seed=0)
+
+
+def test_labels_beyond_shapenetparts_are_told_of_parts_json(tmp_path: Path) -> None:
+    folder = hdf5_folder(tmp_path)
+    (folder / "all_object_categories.txt").unlink()
+    write_h5(folder / "ply_data_train1.h5", 1, label=np.array([0, 1, 16, 1]))
+    with pytest.raises(
+        UsageError, match=r"row 2: label 16, .*numbered 0 to 15; without a parts\.json .*put one beside"
+    ):
+        load_part_clouds(f"shapenetpart:{folder}", seed=0)
+    write_h5(folder / "ply_data_train1.h5", 1, pid=labelled_shapes(1)[2] + 1)
+    own_table(folder)
+    with pytest.raises(UsageError, match=r"the parts of Plane are 0, 1, 2, 3$"):
         load_part_clouds(f"shapenetpart:{folder}", seed=0)
 
 

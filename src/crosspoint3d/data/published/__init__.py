@@ -6,7 +6,6 @@ their categories, and a record of the files, the orientation assumed and the ord
 """
 
 from crosspoint3d.config import UsageError
-from crosspoint3d.data.clouds_h5 import Part
 from crosspoint3d.data.published.modelnet import read_modelnet
 from crosspoint3d.data.published.parts import Published
 from crosspoint3d.data.published.scanobjectnn import object_masks, read_scanobjectnn
@@ -29,26 +28,16 @@ PREFIXES = ("modelnet10:", "modelnet40:", "scanobjectnn:", PARTS_PREFIX)
 
 
 def read_published(spec: str) -> Published:
-    """Read a published data set that begins with one of PREFIXES.
+    """Read a published data set of categories alone, that begins with one of PREFIXES.
 
     Raises:
         UsageError: a folder or file is missing, broken or of another layout, or train and test have different
             categories; names the file and the layout.
     """
-    if spec.startswith(PARTS_PREFIX):
-        read = _without_parts(read_shapenet_part(spec))
-    else:
-        read = read_scanobjectnn(spec) if spec.startswith("scanobjectnn:") else read_modelnet(spec)
+    read = read_scanobjectnn(spec) if spec.startswith("scanobjectnn:") else read_modelnet(spec)
     train, test = (set(part.categories) for part in (read.train, read.test))
-    if train != test:
+    if train and test and train != test:
         sides = {"train": train - test, "test": test - train}
         only = [f"only in {name}: {', '.join(sorted(rest))}" for name, rest in sides.items() if rest]
         raise UsageError(f"--data {spec}: train and test have different categories ({'; '.join(only)})")
     return read
-
-
-def _without_parts(read: PublishedParts) -> Published:
-    """Clouds and categories alone; the val split stays out."""
-    train, test = (Part(rows.points, rows.categories, rows.ids) for rows in (read.splits["train"], read.splits["test"]))
-    record = read.record | {"left_out": {"shapes of the data's val split": len(read.splits["val"].ids)}}
-    return Published(list(read.naming), train, test, record)

@@ -86,7 +86,9 @@ def _part(
             clouds.append(read(path, name))
         except (ValueError, OSError, EOFError) as error:
             raise UsageError(f"--data {spec}: {path} cannot be used: {error}; expected {LAYOUT}") from error
-    return Part(stack_clouds(spec, paths, clouds), categories, ids), sum(path.stat().st_size for path in paths)
+    return Part(stack_clouds(spec, paths, clouds), categories, ids, [str(path) for path in paths]), sum(
+        path.stat().st_size for path in paths
+    )
 
 
 def _sample(path: Path, name: str) -> Float32[np.ndarray, "P 3"]:

@@ -136,7 +136,7 @@ def _resampled_part(spec: str, folder: Path, ids: list[str], names: Sequence[str
     if strange:
         raise UsageError(f"--data {spec}: {strange[0]!r} is listed, but is none of the shape names; expected {layout}")
     clouds = [_first_points(spec, path, layout) for path in paths]
-    return Part(stack_clouds(spec, paths, clouds), categories, ids)
+    return Part(stack_clouds(spec, paths, clouds), categories, ids, [str(path) for path in paths])
 
 
 def _first_points(spec: str, path: Path, layout: str) -> np.ndarray:

@@ -69,6 +69,7 @@ def read_h5_part(spec: str, part: str, paths: Sequence[Path], names: Sequence[st
     """
     clouds: list[np.ndarray] = []
     labels: list[int] = []
+    places: list[str] = []
     for path in paths:
         require_file(spec, path, layout)
         try:
@@ -84,8 +85,9 @@ def read_h5_part(spec: str, part: str, paths: Sequence[Path], names: Sequence[st
             )
         clouds.append(points)
         labels += numbers.tolist()
+        places += [f"{path} row {row}" for row in range(len(points))]
     categories = [names[label] if names else str(label) for label in labels]
-    return Part(np.concatenate(clouds), categories, [f"{part}/{index}" for index in range(len(labels))])
+    return Part(np.concatenate(clouds), categories, [f"{part}/{index}" for index in range(len(labels))], places)
 
 
 def stack_clouds(spec: str, paths: Sequence[Path], clouds: Sequence[Float32[np.ndarray, "_ 3"]]) -> np.ndarray:

@@ -25,6 +25,7 @@ from crosspoint3d.data.published.parts import (
 )
 from crosspoint3d.data.published.shapenet_part_names import (
     CATEGORIES,
+    NO_TABLE,
     OWN_TABLE,
     TABLE_FILE,
     naming_of,
@@ -158,6 +159,10 @@ def _read_file(spec: str, path: Path, categories: Sequence[str], name: str) -> P
     places = [f"{path} row {row}" for row in range(len(points))]
     for place, label in zip(places, labels.tolist(), strict=True):
         if label >= len(categories):
-            raise UsageError(f"--data {spec}: {place}: label {label}, but there are {len(categories)} categories")
+            hint = NO_TABLE if categories is CATEGORIES else ""
+            raise UsageError(
+                f"--data {spec}: {place}: label {label}, but the categories are numbered 0 to {len(categories) - 1}"
+                f"{hint}"
+            )
     ids = ids if len(ids) == len(points) else [name] * len(points)
     return PartRows(points, whole_labels(spec, parts, places.__getitem__), [categories[i] for i in labels], ids, places)

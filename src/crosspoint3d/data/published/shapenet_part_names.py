@@ -13,7 +13,10 @@ _PARTS = {
 }  # fmt: skip
 """How many parts each category has, in the order of the labels; the 50 part ids count through."""
 TABLE_FILE = "parts.json"
+_LAYOUT = '{"categories": [...], "parts": {category: {"names": [...], "first_id": 0}}} with ids that count through'
 OWN_TABLE = "the 50 parts of ShapeNetPart"
+NO_TABLE = f"; without a {TABLE_FILE} the data is read as ShapeNetPart: put one beside other data, {_LAYOUT}"
+"""What to do about labels that are not ShapeNetPart's."""
 CATEGORIES = tuple(_PARTS)
 
 
@@ -65,8 +68,5 @@ def read_table(spec: str, path: Path) -> Naming:
         if ids != list(range(values.get("num_parts", len(ids)))) or not ids:
             raise ValueError(f"the ids of {len(ids)} parts must be 0 to num_parts - 1, each once")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(
-            f'--data {spec}: {path}: expected {{"categories": [...], "parts": {{category: {{"names": [...], '
-            f'"first_id": 0}}}}}} with ids that count through: {type(error).__name__}: {error}'
-        ) from error
+        raise UsageError(f"--data {spec}: {path}: expected {_LAYOUT}: {type(error).__name__}: {error}") from error
     return naming

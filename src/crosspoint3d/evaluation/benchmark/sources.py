@@ -9,8 +9,8 @@ from crosspoint3d.data.published.scanobjectnn import VARIANTS
 from crosspoint3d.data.sources import parse_procedural
 from crosspoint3d.evaluation.plain_values import near
 from crosspoint3d.models.callable_encoder import SPEC
+from crosspoint3d.models.folder import CONFIG, unfinished
 from crosspoint3d.models.load import RANDOM_HEADS
-from crosspoint3d.models.tower import CONFIG
 
 FOLDERS = ("modelnet10:", "modelnet40:", "scanobjectnn:", "images:")
 
@@ -33,7 +33,8 @@ def encoder_paths(spec: str) -> list[Path]:
         return []
     path = _there(spec)
     if path.is_dir() and not (path / CONFIG).is_file() and not (path / "encoder").is_dir():
-        raise UsageError(f"{spec!r} is neither a run folder nor an encoder's: no encoder/ and no {CONFIG} is in it")
+        reason = unfinished(path) or "give a folder that pretrain or finetune wrote"
+        raise UsageError(f"{spec!r} is neither a run folder nor an encoder's: no encoder/, no {CONFIG} in it; {reason}")
     parts = [path / part for part in ("encoder", "image_encoder", "config.yaml") if (path / part).exists()]
     return parts if (path / "encoder").is_dir() else [path]
 
