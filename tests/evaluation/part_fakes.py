@@ -60,6 +60,10 @@ class ByHeight(Segmenter):
     def k(self) -> int | None:
         return None
 
+    @property
+    def least_points(self) -> int:
+        return 1
+
     def forward(self, points: Tensor, category: Tensor, generator: torch.Generator | None = None) -> Tensor:
         self.sizes.append(len(points))
         logits = torch.full((*points.shape[:2], len(self.table)), self.elsewhere)
