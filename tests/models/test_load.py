@@ -18,7 +18,7 @@ from crosspoint3d.models import (
 
 
 def points() -> torch.Tensor:
-    return torch.randn(2, 50, 3, generator=torch.Generator().manual_seed(0))
+    return torch.randn(2, 70, 3, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,8 @@ def test_image_encoder(run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "width"), [("random:dgcnn", 2048), ("random:pointnet", 1024), ("random:dgcnn-partseg", 1024)]
+    ("spec", "width"),
+    [("random:dgcnn", 2048), ("random:pointnet", 1024), ("random:dgcnn-partseg", 1024), ("random:transformer", 768)],
 )
 def test_random_encoders_by_seed(spec: str, width: int) -> None:
     state = torch.get_rng_state()
@@ -66,7 +67,7 @@ def test_untrained_has_the_architecture_and_fresh_weights(run: Path) -> None:
 
 
 def test_specs_that_name_nothing(run: Path, tmp_path: Path) -> None:
-    forms = "a run folder, an encoder folder, .* random:dgcnn, random:pointnet, random:dgcnn-partseg or "
+    forms = "a run folder, an encoder folder, .* random:dgcnn, random:pointnet, .* or random:transformer"
     with pytest.raises(UsageError, match=rf"nowhere: no such folder; use {forms}"):
         load_encoder(tmp_path / "nowhere")
     with pytest.raises(UsageError, match=rf"neither encoder/ nor config\.json.*{forms}"):

@@ -25,7 +25,8 @@ from crosspoint3d.config.finetuning import (
     SegmentConfig,
     UseConfig,
 )
-from crosspoint3d.config.tools import ConvertConfig, DemoConfig, DownloadConfig, ReportConfig
+from crosspoint3d.config.sweep import SweepConfig
+from crosspoint3d.config.tools import ConvertConfig, DemoConfig, DownloadConfig, InspectConfig, ReportConfig
 from crosspoint3d.config.training import RECIPES, PrepareConfig, PretrainConfig
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "FinetuneClassifyConfig",
     "FinetuneConfig",
     "FinetuneSegmentConfig",
+    "InspectConfig",
     "KnnConfig",
     "LabelFractionConfig",
     "LinearConfig",
@@ -56,6 +58,7 @@ __all__ = [
     "RunError",
     "SegmentConfig",
     "SegmentationConfig",
+    "SweepConfig",
     "UsageError",
     "UseConfig",
 ]

@@ -12,7 +12,7 @@ class EvaluateConfig:
     """What every evaluation needs."""
 
     encoder: str
-    """Run or encoder folder, published .pth, onnx:FILE, module:function, or random:dgcnn, :pointnet, :dgcnn-partseg."""
+    """Run or encoder folder, published .pth, onnx:FILE, module:function, or random:NAME (pretrain's --encoder)."""
     data: str
     """Table, modelnet40:DIR (or 10), scanobjectnn:DIR[:VARIANT], clouds:A.h5,B.h5, procedural:COUNT, images:DIR."""
     out: Path | None = None

@@ -12,7 +12,7 @@ class FinetuneConfig:
     """What both kinds of fine-tuning need."""
 
     encoder: str
-    """Run or encoder folder, published .pth, or random:dgcnn, :pointnet, :dgcnn-partseg, :pointnet-partseg."""
+    """Run or encoder folder, published .pth, or random:NAME with a name that pretrain's --encoder takes."""
     data: str
     """Labelled data: a table, a published data set's folder such as shapenetpart:DIR, or procedural:COUNT[:SEED]."""
     out: Path

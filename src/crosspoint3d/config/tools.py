@@ -1,4 +1,4 @@
-"""Options of `convert`, `download`, `report` and `demo`."""
+"""Options of `convert`, `download`, `inspect`, `report` and `demo`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,24 @@ class DownloadConfig:
     """Keep the archive after it was unpacked."""
     catalogue: Path | None = None
     """YAML file with further data sets or a laboratory's own mirrors, laid over the built-in list."""
+
+
+@dataclass(frozen=True)
+class InspectConfig:
+    """Say what a table holds, whether all of it can be read, and show some of its shapes."""
+
+    table: Path = field(metadata={"positional": True})
+    """Table made by prepare."""
+    out: Path | None = None
+    """Folder for contact_sheet.png and inspect.json."""
+    shapes: int = 48
+    """Shapes on the contact sheet, as many of each category as there are."""
+    check: bool = False
+    """Read every point and decode every picture, not only those of the first and last shape of each data file."""
+    json: bool = False
+    """Print JSON."""
+    seed: int = 0
+    """Decides which shapes are shown."""
 
 
 @dataclass(frozen=True)

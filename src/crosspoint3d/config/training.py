@@ -37,6 +37,8 @@ class PrepareConfig:
     """Decides points, cameras and procedural shapes."""
     retry_failed: bool = False
     """Try shapes again that failed in an earlier run."""
+    drop_duplicates: bool = False
+    """Refuse shapes with exactly the geometry of one before; otherwise they are kept and counted."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,22 @@ class PretrainConfig:
     """Share of each table in a batch, in the order of --data; empty means by size."""
     exclude: Path | None = None
     """Text file of shape ids, one a line, that are not trained on (near-duplicates of shapes to be tested)."""
-    encoder: Literal["dgcnn", "pointnet", "dgcnn-partseg", "pointnet-partseg"] = "dgcnn"
+    encoder: Literal["dgcnn", "pointnet", "dgcnn-partseg", "pointnet-partseg", "transformer"] = "dgcnn"
     """Point encoder; the -partseg ones are trunks of part segmentation networks (DGCNN's published with k = 40)."""
     emb_dims: int = 1024
     """Width of the point encoder's last layer (pointnet-partseg's paper: 2048); DGCNN's features are twice as wide."""
     width: float = 1.0
-    """Multiplies the widths of DGCNN's four edge convolutions (64, 64, 128, 256)."""
+    """Multiplies the widths of DGCNN's four edge convolutions (64, 64, 128, 256), or the transformer's (384)."""
     k: int = 20
     """Neighbours in DGCNN's graphs."""
+    patches: int = 64
+    """Patches of the transformer, spread by farthest point sampling."""
+    patch_points: int = 32
+    """Points of each of the transformer's patches, the nearest to its centre."""
+    depth: int = 12
+    """Blocks of the transformer."""
+    heads: int = 6
+    """Heads of the transformer's attention."""
     image_encoder: str = "resnet50"
     """resnet18, resnet34, resnet50 or timm:NAME (extra timm)."""
     image_size: int = 224
@@ -101,6 +111,12 @@ class PretrainConfig:
     """Steps between checkpoints."""
     log_every: int = 0
     """Steps between lines of metrics.jsonl; 0 means every step in runs under 1,000 steps, else every 20."""
+    tensorboard: bool = False
+    """Mirror metrics.jsonl to event files in RUN/tensorboard (extra tensorboard)."""
+    wandb: str = ""
+    """Mirror metrics.jsonl to this Weights & Biases project (extra wandb; WANDB_MODE=offline keeps it on this disk)."""
+    probe_every: int = 0
+    """Epochs between probes on a tenth of the train shapes, which is then not trained on; 0 means none."""
     workers: int = 0
     """Processes that read data; 0 reads in threads of the main process."""
     device: Device = "auto"

@@ -169,7 +169,7 @@ def with_points(config: Evaluation, available: int) -> Evaluation:
 
 
 def check_k(config: EvaluateConfig, tower: nn.Module) -> None:
-    """Refuse clouds that have fewer points than a graph has neighbours.
+    """Refuse clouds that have fewer points than a graph has neighbours, or than patches are made of.
 
     Raises:
         UsageError: names both numbers.
@@ -177,6 +177,9 @@ def check_k(config: EvaluateConfig, tower: nn.Module) -> None:
     k = getattr(tower, "k", None)
     if k is not None and k > config.points:
         raise UsageError(f"--points {config.points}: fewer than the {k} neighbours of the encoder's graph (--k)")
+    least = getattr(tower, "least_points", 1)
+    if least > config.points:
+        raise UsageError(f"--points {config.points}: the encoder makes patches of {least} points or more")
 
 
 def limited(clouds: LabelledClouds, share: float) -> LabelledClouds:

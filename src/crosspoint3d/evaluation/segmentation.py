@@ -65,6 +65,11 @@ def segmentation(config: SegmentationConfig) -> Result:
             f"of the network's graphs; give --points {segmenter.k} or more (the clouds have {available}), or "
             f"--k {points} or less"
         )
+    if segmenter.least_points > points:
+        raise UsageError(
+            f"--points {points} (the clouds have {available}): the network makes patches of "
+            f"{segmenter.least_points} points or more"
+        )
 
     fixed = points >= available and config.votes == 1
     runs: list[PartAnswers] = []

@@ -36,7 +36,7 @@ def points_for(model: Segmenter | Classifier, asked: int, otherwise: int) -> int
     """Points of each cloud: as asked, else as trained, else `otherwise`.
 
     Raises:
-        UsageError: fewer than the neighbours in the network's graphs.
+        UsageError: fewer than the neighbours in the network's graphs, or than its patches are made of.
     """
     points = asked or model.points or otherwise
     if points < (model.k or 1):
@@ -44,6 +44,8 @@ def points_for(model: Segmenter | Classifier, asked: int, otherwise: int) -> int
             f"--points {points}{'' if asked else ' (by default)'}: fewer than the k={model.k} neighbours of the "
             f"network's graphs; give {model.k} points or more, or --k {points} or less"
         )
+    if points < model.least_points:
+        raise UsageError(f"--points {points}: the network makes patches of {model.least_points} points or more")
     return points
 
 

@@ -15,6 +15,7 @@ from crosspoint3d.models.pointnet_partseg import PointNetPartSeg
 from crosspoint3d.models.resnet import ResNet
 from crosspoint3d.models.segmenter import Segmenter, build_segmenter, has_part_head, save_segmenter
 from crosspoint3d.models.tower import Tower, load_tower, save_tower
+from crosspoint3d.models.transformer import PointTransformer
 
 __all__ = [
     "DGCNN",
@@ -25,6 +26,7 @@ __all__ = [
     "PartHead",
     "PointNet",
     "PointNetPartSeg",
+    "PointTransformer",
     "ProjectionHead",
     "Projections",
     "ResNet",

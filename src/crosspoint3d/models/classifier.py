@@ -31,7 +31,7 @@ class Classifier(WithEncoder):
     """Names the category of every cloud.
 
     Args:
-        encoder: DGCNN, DGCNNPartSeg, PointNet or PointNetPartSeg.
+        encoder: DGCNN, DGCNNPartSeg, PointNet, PointNetPartSeg or PointTransformer.
         head: takes its features, and has as many categories as there are names.
         categories: names, in the order of the labels.
 
@@ -95,7 +95,7 @@ def build_classifier(encoder: Encoder, categories: tuple[str, ...], head: Head, 
     """A fresh head on an encoder, which is taken as it is.
 
     Args:
-        encoder: DGCNN, DGCNNPartSeg, PointNet or PointNetPartSeg.
+        encoder: DGCNN, DGCNNPartSeg, PointNet, PointNetPartSeg or PointTransformer.
         categories: names, in the order of the labels.
         head: linear is one linear map on standardised features; light has one hidden layer of 256; published is the
             head that the architecture was published with (DGCNN, PointNet), 512 and 256.

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from crosspoint3d.config import PretrainConfig
+from crosspoint3d.config import PretrainConfig, UsageError
+from crosspoint3d.config_file import require_at_least
 from crosspoint3d.models.dgcnn import DGCNN
 from crosspoint3d.models.dgcnn_partseg import DGCNNPartSeg
 from crosspoint3d.models.encoders import PointEncoder
@@ -17,6 +18,10 @@ from crosspoint3d.models.image import image_encoder
 from crosspoint3d.models.pointnet import PointNet
 from crosspoint3d.models.pointnet_partseg import PointNetPartSeg
 from crosspoint3d.models.tower import Tower, seeded_weights
+from crosspoint3d.models.transformer import PointTransformer
+from crosspoint3d.ops.across import rows_across
+
+TRANSFORMER_WIDTH = 384
 
 
 class Projections(NamedTuple):
@@ -25,6 +30,16 @@ class Projections(NamedTuple):
     cloud_1: Float[Tensor, "B E"]
     cloud_2: Float[Tensor, "B E"]
     image: Float[Tensor, "B E"] | None
+
+    def across(self) -> "Projections":
+        """Those of all processes that train together, in their order."""
+        image = None if self.image is None else rows_across(self.image)
+        return Projections(rows_across(self.cloud_1), rows_across(self.cloud_2), image)
+
+    def detach(self) -> "Projections":
+        """The same values without their graph."""
+        image = None if self.image is None else self.image.detach()
+        return Projections(self.cloud_1.detach(), self.cloud_2.detach(), image)
 
 
 class CrossPoint(nn.Module):
@@ -59,7 +74,7 @@ def build_crosspoint(config: PretrainConfig) -> CrossPoint:
     """The model that a config describes, with weights drawn from `config.seed`; the global generators stay untouched.
 
     Raises:
-        UsageError: the image encoder's name is unknown.
+        UsageError: the image encoder's name is unknown, or the transformer's options do not fit each other.
         ValueError: a width or k is below 1.
     """
     with seeded_weights(config.seed):
@@ -70,6 +85,8 @@ def build_crosspoint(config: PretrainConfig) -> CrossPoint:
             encoder = DGCNNPartSeg(config.k, config.emb_dims)
         elif config.encoder == "pointnet-partseg":
             encoder = PointNetPartSeg(config.emb_dims)
+        elif config.encoder == "transformer":
+            encoder = point_transformer(config)
         else:
             encoder = PointNet(config.emb_dims)
         images = image_encoder(config.image_encoder)
@@ -81,3 +98,19 @@ def build_crosspoint(config: PretrainConfig) -> CrossPoint:
             Tower(encoder, head),
             Tower(images, ProjectionHead.for_images(images.features, config.projection_dims)),
         )
+
+
+def point_transformer(config: PretrainConfig) -> PointTransformer:
+    """The transformer of a config: `width` times 384 channels, rounded to a multiple of 8 in every head.
+
+    Raises:
+        UsageError: a size is below 1, or the clouds have fewer points than it needs.
+    """
+    require_at_least(config, dict.fromkeys(("patches", "patch_points", "depth", "heads"), 1))
+    for name in ("patches", "patch_points"):
+        size = getattr(config, name)
+        if config.points and size > config.points:
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag} {size} is more than --points {config.points}; give fewer")
+    channels = 8 * max(1, round(TRANSFORMER_WIDTH * config.width / (8 * config.heads)))
+    return PointTransformer(config.patches, config.patch_points, config.heads * channels, config.depth, config.heads)

@@ -13,9 +13,10 @@ from crosspoint3d.models.onnx_encoder import OnnxEncoder
 from crosspoint3d.models.pointnet import PointNet
 from crosspoint3d.models.pointnet_partseg import PointNetPartSeg
 from crosspoint3d.models.resnet import ResNet
+from crosspoint3d.models.transformer import PointTransformer
 from crosspoint3d.ops.checks import check_clouds
 
-PointEncoder = DGCNN | DGCNNPartSeg | PointNet | PointNetPartSeg
+PointEncoder = DGCNN | DGCNNPartSeg | PointNet | PointNetPartSeg | PointTransformer
 """Networks of this package that take clouds; all have features of points (`local`, `point_features`)."""
 Encoder = PointEncoder | ResNet | TimmEncoder | OnnxEncoder | CallableEncoder
 KINDS = {
@@ -23,6 +24,7 @@ KINDS = {
     DGCNNPartSeg: "dgcnn-partseg",
     PointNet: "pointnet",
     PointNetPartSeg: "pointnet-partseg",
+    PointTransformer: "transformer",
     ResNet: "image",
     TimmEncoder: "image",
     OnnxEncoder: "onnx",
@@ -44,9 +46,11 @@ def build_encoder(kind: str, arguments: dict[str, Any]) -> Encoder:
         return PointNet(**arguments)
     if kind == "pointnet-partseg":
         return PointNetPartSeg(**arguments)
+    if kind == "transformer":
+        return PointTransformer(**arguments)
     if kind == "image":
         return image_encoder(**arguments)
-    known = "dgcnn, dgcnn-partseg, pointnet, pointnet-partseg, image"
+    known = "dgcnn, dgcnn-partseg, pointnet, pointnet-partseg, transformer, image"
     raise ValueError(f"kind {kind!r} is none of {known}")
 
 
@@ -95,13 +99,18 @@ class WithEncoder(nn.Module):
             raise UsageError(f"k={value} must be at least 1")
         self.encoder.k = value
 
+    @property
+    def least_points(self) -> int:
+        """Points that a cloud must have: those of a neighbourhood or a patch, or one for each patch."""
+        return self.encoder.least_points if isinstance(self.encoder, PointTransformer) else self.k or 1
+
 
 def require_clouds(network: WithEncoder, points: Tensor) -> None:
     """Refuse clouds that a network cannot take.
 
     Raises:
-        ValueError: another shape than (B, N, 3), fewer points than neighbours in the graphs, or a value that is not
-            finite.
+        ValueError: another shape than (B, N, 3), fewer points than neighbours in the graphs or than patches need, or a
+            value that is not finite.
     """
     name = type(network).__name__
     check_clouds(name, points)
@@ -109,6 +118,11 @@ def require_clouds(network: WithEncoder, points: Tensor) -> None:
         raise ValueError(
             f"{name}: points: clouds of {points.shape[1]} points are fewer than the k={network.k} neighbours of the "
             "graphs; give more points, or set a smaller k"
+        )
+    if points.shape[1] < network.least_points:
+        raise ValueError(
+            f"{name}: points: clouds of {points.shape[1]} points are fewer than the {network.least_points} that the "
+            "encoder makes patches of; give more points"
         )
     finite = points.isfinite().flatten(1).all(1)
     if not bool(finite.all()):

@@ -19,10 +19,12 @@ RANDOM_HEADS = {
     "pointnet": {"in_dims": 1024, "hidden_dims": 512, "out_dims": 256, "bias": True},
     "dgcnn-partseg": {"in_dims": 1024, "hidden_dims": 1024, "out_dims": 256, "bias": True},
     "pointnet-partseg": {"in_dims": 2048, "hidden_dims": 1024, "out_dims": 256, "bias": True},
+    "transformer": {"in_dims": 768, "hidden_dims": 384, "out_dims": 256, "bias": True},
 }
 FORMS = (
     "a run folder, an encoder folder, published weights (.pth, .pt, .ckpt, .t7, .safetensors), onnx:FILE, "
-    "module:function, random:dgcnn, random:pointnet, random:dgcnn-partseg or random:pointnet-partseg"
+    "module:function, random:dgcnn, random:pointnet, random:dgcnn-partseg, random:pointnet-partseg or "
+    "random:transformer"
 )
 
 
@@ -84,7 +86,7 @@ def load_encoder(spec: str | Path, k: int | None = None, seed: int = 0) -> Tower
     Args:
         spec: a run folder, an encoder folder, a file of published weights (CrossPoint, STRL, DGCNN; see
             `load_published`), `onnx:FILE`, `module:function` (any Python callable; imports the module),
-            `random:dgcnn`, `random:pointnet`, `random:dgcnn-partseg` or `random:pointnet-partseg`.
+            `random:dgcnn`, `random:pointnet`, `random:dgcnn-partseg`, `random:pointnet-partseg`, `random:transformer`.
         k: neighbours in DGCNN's graphs instead of the recorded number. Published weights record none: without `k` the
             number that the network is known for is taken, with a warning.
         seed: of the weights of a random encoder.

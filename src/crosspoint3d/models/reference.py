@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from crosspoint3d.models import reference_transformer
 from crosspoint3d.models.dgcnn import DGCNN
 from crosspoint3d.models.dgcnn_partseg import DGCNNPartSeg, SpatialTransformer
 from crosspoint3d.models.encoders import PointEncoder
@@ -20,6 +21,7 @@ from crosspoint3d.models.part_head import PartHead
 from crosspoint3d.models.pointnet import PointNet, TNet
 from crosspoint3d.models.pointnet_partseg import PointNetPartSeg
 from crosspoint3d.models.segmenter import Segmenter
+from crosspoint3d.models.transformer import PointTransformer
 from crosspoint3d.ops import EdgeConv, reference
 from crosspoint3d.ops.edge_conv2 import TwoLayerEdgeConv
 
@@ -110,6 +112,8 @@ def local(
         return _dgcnn(model, points, training, _search(neighbours))
     if isinstance(model, DGCNNPartSeg):
         return _dgcnn_partseg(model, points, training, _search(neighbours))
+    if isinstance(model, PointTransformer):
+        return reference_transformer.local(model, points, training)
     return _pointnet(model, points, training)
 
 

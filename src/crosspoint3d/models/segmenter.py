@@ -33,7 +33,7 @@ class Segmenter(WithEncoder):
     """Labels every point of a cloud whose category is known.
 
     Args:
-        encoder: DGCNN, DGCNNPartSeg, PointNet or PointNetPartSeg.
+        encoder: DGCNN, DGCNNPartSeg, PointNet, PointNetPartSeg or PointTransformer.
         head: takes its features, and has as many categories and parts as the table.
         table: of parts.
 
@@ -115,7 +115,7 @@ def build_segmenter(encoder: Encoder, table: PartsTable, head: Head, seed: int) 
     """A fresh head on an encoder, which is taken as it is.
 
     Args:
-        encoder: DGCNN, DGCNNPartSeg, PointNet or PointNetPartSeg.
+        encoder: DGCNN, DGCNNPartSeg, PointNet, PointNetPartSeg or PointTransformer.
         table: of parts.
         head: linear is one linear map on standardised features; light has one hidden layer of 128; published is the
             head that the architecture was published with (DGCNNPartSeg, PointNetPartSeg).

@@ -27,7 +27,7 @@ class Tower(WithEncoder):
     """An encoder and the head that projects its features into the joint space.
 
     Args:
-        encoder: DGCNN, DGCNNPartSeg, PointNet, PointNetPartSeg, an image encoder, or somebody's own network.
+        encoder: a point encoder (`PointEncoder`), an image encoder, or somebody's own network.
         head: takes `encoder.features`; None for an encoder that came without one.
 
     Attributes:

@@ -48,16 +48,17 @@ def _select(distance: Tensor, k: int) -> Tensor:
     tied = (values[..., 1:] == values[..., :-1]).any(-1)
     chosen = chosen[..., :k]
     if bool(tied.any()):
-        chosen[tied] = _select_tied(distance[tied], k)
+        chosen[tied] = first_in_order(distance[tied], k)
     return chosen
 
 
-def _select_tied(distance: Tensor, k: int) -> Tensor:
+def first_in_order(distance: Tensor, k: int) -> Tensor:
+    """The k smallest of each row in order, ties by lower index, without waiting for the device."""
     if distance.dtype != torch.float32:
-        return distance.sort(dim=1, stable=True).indices[:, :k]
+        return distance.sort(dim=-1, stable=True).indices[..., :k]
     bits = (distance + 0.0).view(torch.int32)
     keys = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long()
-    keys = keys.bitwise_left_shift_(32).bitwise_or_(torch.arange(distance.shape[1], device=distance.device))
+    keys = keys.bitwise_left_shift_(32).bitwise_or_(torch.arange(distance.shape[-1], device=distance.device))
     return keys.topk(k, largest=False).values & 0xFFFFFFFF
 
 
@@ -77,7 +78,7 @@ def knn(points: Tensor, k: int) -> Tensor:
         for r in range(0, count, rows):
             part = cloud[:, r : r + rows]
             if channels <= 3:
-                distance = _differences(part, cloud)
+                distance = squared_distances(part, cloud)
             else:
                 distance = torch.baddbmm(squares[b : b + together, None], part, cloud.mT, alpha=-2)
                 if leaders is not None:
@@ -91,8 +92,8 @@ def knn(points: Tensor, k: int) -> Tensor:
     return result
 
 
-def _differences(part: Tensor, cloud: Tensor) -> Tensor:
-    """Squared distances (B, R, N) from the R points `part` to the N points of the same clouds."""
+def squared_distances(part: Tensor, cloud: Tensor) -> Tensor:
+    """Squared distances (B, R, N) from the R points `part` to the N points of the same clouds, by their differences."""
     distance = torch.zeros((), dtype=part.dtype, device=part.device)
     for here, there in zip(part.unbind(2), cloud.unbind(2), strict=True):
         distance = distance + (here[:, :, None] - there[:, None]).square_()

@@ -7,14 +7,15 @@ import torch
 from torch import nn
 
 from crosspoint3d.config import FinetuneConfig
+from crosspoint3d.models import PointTransformer
 
 
 def parameter_groups(model: nn.Module, layer_decay: float, *, frozen: bool) -> list[dict[str, Any]]:
     """Groups for an optimizer, each with the `factor` on the learning rate.
 
     The head has 1, the encoder's last layer `layer_decay`, the one before it `layer_decay`^2, and so on (Howard and
-    Ruder, arXiv 1801.06146). Layers are the encoder's children in their order, sequences taken apart; a layer without
-    weights counts for nothing.
+    Ruder, arXiv 1801.06146). Layers are the encoder's children in their order, sequences taken apart (the transformer
+    names its own: the patches' embedding, then each block); a layer without weights counts for nothing.
 
     Args:
         model: has submodules `encoder` and `head`; those of a frozen encoder stop requiring gradients.
@@ -37,6 +38,9 @@ def parameter_groups(model: nn.Module, layer_decay: float, *, frozen: bool) -> l
 
 def encoder_layers(encoder: nn.Module) -> Iterator[nn.Module]:
     """The encoder's layers from its input on."""
+    if isinstance(encoder, PointTransformer):
+        yield from encoder.layers()
+        return
     for child in encoder.children():
         yield from child.children() if isinstance(child, nn.Sequential) else (child,)
 

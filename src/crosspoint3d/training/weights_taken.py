@@ -23,7 +23,7 @@ def starting_encoder(config: FinetuneConfig, seed: int, available: int) -> Tower
         available: points that each cloud of the data has.
 
     Raises:
-        UsageError: nothing can be loaded, or its graphs need more neighbours than there are points.
+        UsageError: nothing can be loaded, or its graphs or patches need more points than there are.
     """
     load = models.untrained if config.mode == "scratch" else models.load_encoder
     tower = load(config.encoder, k=config.k, seed=seed)
@@ -33,6 +33,11 @@ def starting_encoder(config: FinetuneConfig, seed: int, available: int) -> Tower
         raise UsageError(
             f"{few}: fewer than the {tower.k} neighbours of the encoder's graph; "
             f"give {more}, or --k {config.points} or less"
+        )
+    if tower.least_points > config.points:
+        raise UsageError(
+            f"--points {config.points} (the clouds have {available}): the encoder makes patches of "
+            f"{tower.least_points} points or more"
         )
     return tower
 
