@@ -92,3 +92,31 @@ def test_rows_are_right_after_others_were_deleted(tmp_path: Path) -> None:
     table.append([{"id": "bad", "source": "x", "status": "broken"}, *(example_row(i) for i in range(3))])
     table.delete_failed()
     assert table.take(table.select(), ["id"])["id"] == ["shape/0", "shape/1", "shape/2"]
+
+
+def test_select_is_the_plain_definition_over_fragments_and_deletions(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    table = ShapeTable.create(tmp_path / "t", points=32, settings={})
+    expected: list[tuple[str, str | None]] = []
+    for _ in range(4):
+        kinds = generator.integers(0, 3, (9, 2))
+        rows = [(("ok", "broken", "duplicate of x")[a], ("train", "test", None)[b]) for a, b in kinds]
+        table.append([{"id": "a", "source": "x", "status": status, "split": split} for status, split in rows])
+        expected += rows
+    for keep in (None, "duplicate of "):
+        if keep is not None:
+            assert table.delete_failed(keep=keep) == sum(status == "broken" for status, _ in expected)
+            expected = [row for row in expected if row[0] != "broken"]
+        ok = [(i, split) for i, (status, split) in enumerate(expected) if status == "ok"]
+        assert table.select().tolist() == [i for i, _ in ok]
+        assert table.select("train").tolist() == [i for i, split in ok if split == "train"]
+        assert table.select("train", or_null=True).tolist() == [i for i, split in ok if split in ("train", None)]
+        assert table.select().dtype == np.int64
+
+
+def test_cameras_of_rows_with_other_numbers_of_views_do_not_mix(tmp_path: Path) -> None:
+    table = ShapeTable.create(tmp_path / "t", points=32, settings={})
+    table.append([example_row(i, views=views) for i, views in enumerate((1, 3, 2))])
+    with pytest.raises(ValueError, match="different numbers of views"):
+        table.take([0, 1], ["view_poses"])
+    assert table.take([1], ["view_poses"])["view_poses"].shape == (1, 3, 3)

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from crosspoint3d.config import UsageError
 from crosspoint3d.data.table import ShapeTable
-from crosspoint3d.runtime import ignore_interrupts
 
 
 class Pairs(NamedTuple):
@@ -110,8 +110,10 @@ class DrawOrder:
             order = generator.permutation(len(table))[:total]
             table, row = table[order], np.concatenate(self.rows)[order]
         view = generator.integers(2**31, size=total)
-        draws = [Draw(int(t), int(r), int(v)) for t, r, v in zip(table, row, view, strict=True)]
-        return (draws[i : i + self.batch_size] for i in range(0, total, self.batch_size))
+        for start in range(0, total, self.batch_size):
+            batch = slice(start, start + self.batch_size)
+            places = zip(table[batch].tolist(), row[batch].tolist(), view[batch].tolist(), strict=True)
+            yield [Draw(*place) for place in places]
 
     def from_step(self, step: int, stop: int) -> Iterator[list[Draw]]:
         """Batches `step` to `stop - 1` of the whole training, across epochs."""
@@ -126,6 +128,19 @@ class DrawOrder:
         return islice(batches(), stop - step)
 
 
+def share_of(batches: Iterator[list[Draw]], rank: int, world: int) -> Iterator[list[Draw]]:
+    """The draws of process `rank`: the rank-th of `world` equal parts of every batch, in order."""
+    for draws in batches:
+        share = len(draws) // world
+        yield draws[rank * share : (rank + 1) * share]
+
+
+def _leave_stopping_to_parent(_: int) -> None:
+    """Ctrl-C, and SIGTERM by a launcher, reach a whole session; workers end when their parent is done or dead."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 def load_pairs(
     tables: Sequence[ShapeTable], batches: Iterator[list[Draw]], *, workers: int, pin: bool
 ) -> Iterator[Pairs]:
@@ -137,7 +152,7 @@ def load_pairs(
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,
         pin_memory=pin,
-        worker_init_fn=ignore_interrupts,
+        worker_init_fn=_leave_stopping_to_parent,
         generator=torch.Generator(),
     )
     return iter(loader)

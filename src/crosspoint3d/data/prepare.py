@@ -10,15 +10,16 @@ from typing import Any
 
 from tqdm import tqdm
 
-from crosspoint3d.config import PrepareConfig, UsageError
+from crosspoint3d.config import PrepareConfig, RunError, UsageError
 from crosspoint3d.config_file import require_at_least
+from crosspoint3d.data.dedup import DUPLICATE, Duplicates, same_geometry
 from crosspoint3d.data.face_labels import names_in
 from crosspoint3d.data.part_names import PartNames, read_part_names
 from crosspoint3d.data.pool import make_rows
 from crosspoint3d.data.rows import RowSettings
 from crosspoint3d.data.sources import Candidate, Found, find
 from crosspoint3d.data.summary import PrepareSummary, summarise
-from crosspoint3d.data.table import OK, ShapeTable
+from crosspoint3d.data.table import BROKEN, OK, ShapeTable, lance_reason
 from crosspoint3d.runtime import atomic, stop_requests
 
 COMMIT_ROWS = 256
@@ -29,6 +30,7 @@ def prepare(config: PrepareConfig) -> PrepareSummary:
 
     Raises:
         UsageError: the source is missing, or the table was made from another source or with other settings.
+        RunError: the table cannot be written, or read; what was committed before is kept.
     """
     _validate(config)
     started = time.monotonic()
@@ -40,22 +42,45 @@ def prepare(config: PrepareConfig) -> PrepareSummary:
     table, settings = _open(config, found)
     candidates = _in_the_only_category(found.candidates, settings.names)
     if config.retry_failed:
-        table.delete_failed()
+        table.delete_failed(keep=DUPLICATE)
     known = set(table.column("id"))
     _refuse_relabelling(table, candidates)
     missing = [candidate for candidate in candidates if candidate.id not in known]
     outdated = _changed_labels(config.out / "prepare.json", [each for each in candidates if each.id in known])
+    duplicates = Duplicates(*_geometries(table)) if config.drop_duplicates else None
     with stop_requests() as stop:
-        _fill(table, missing, settings, config.workers, stop)
+        _fill(table, missing, settings, config.workers, stop, duplicates)
     statuses = dict(zip(table.column("id"), table.column("status"), strict=True))
     labelled = set(compress(table.column("id"), table.filled("parts")))
+    notes = zip(table.column("id"), table.column("notes"), strict=True) if table.has("notes") else ()
     new = len(statuses) - len(known)
     summary = summarise(
-        config, found, statuses, labelled, new, started, outdated=outdated, interrupted=new < len(missing)
+        config,
+        found,
+        statuses,
+        labelled,
+        new,
+        started,
+        outdated=outdated,
+        interrupted=new < len(missing),
+        duplicates=same_geometry(*_geometries(table)),
+        notes={name: note for name, note in notes if note is not None and statuses[name] == OK},
     )
-    with atomic(config.out / "prepare.json") as path:
-        path.write_text(json.dumps(dataclasses.asdict(summary), indent=1), encoding="utf-8")
+    try:
+        with atomic(config.out / "prepare.json") as path:
+            path.write_text(json.dumps(dataclasses.asdict(summary), indent=1), encoding="utf-8")
+    except OSError as error:
+        raise RunError(
+            f"--out {config.out}: all {len(statuses):,} rows are kept, but prepare.json cannot be written "
+            f"({error.strerror or error}); make room or give permission and run the same command again"
+        ) from error
     return summary
+
+
+def _geometries(table: ShapeTable) -> tuple[list[str], list[str], list[str | None]]:
+    """Ids, statuses and hashes of the geometry; tables of earlier versions hold no hashes."""
+    contents = table.column("content") if table.has("content") else [None] * len(table)
+    return table.column("id"), table.column("status"), contents
 
 
 def _validate(config: PrepareConfig) -> None:
@@ -75,6 +100,9 @@ def _open(config: PrepareConfig, found: Found) -> tuple[ShapeTable, RowSettings]
     values = {f.name: getattr(config, f.name) for f in dataclasses.fields(RowSettings) if f.name != "names"}
     if config.part_labels not in ("auto", "required", "none"):
         values["part_labels"] = str(Path(config.part_labels).resolve())
+    if found.settings:
+        smaller = min(config.image_size, found.settings["image_size"])
+        values |= found.settings | {"image_size": smaller}
     in_use = out.is_file() or (out.is_dir() and any(out.iterdir()))
     if in_use and not (out / "_versions").is_dir():
         raise UsageError(f"--out {out} exists and is no table: give another folder")
@@ -83,14 +111,21 @@ def _open(config: PrepareConfig, found: Found) -> tuple[ShapeTable, RowSettings]
             files = ((each.category, Path(each.face_labels)) for each in found.candidates if each.face_labels)
             names = names_in(files)
         settings = RowSettings(**values, names=names)
-        header = {"origin": found.origin} | settings.to_dict()
-        return ShapeTable.create(out, points=settings.points, settings=header), settings
+        header = {"origin": found.origin} | settings.to_dict() | {"drop_duplicates": config.drop_duplicates}
+        try:
+            return ShapeTable.create(out, points=settings.points, settings=header), settings
+        except BROKEN as error:
+            raise RunError(
+                f"--out {out}: the table cannot be created ({lance_reason(error)}); make room, give permission or "
+                "name another folder"
+            ) from error
     table = ShapeTable(out)
-    kept = {"part_labels": "auto"} | table.settings  # tables of earlier versions hold no part labels of files
+    # Tables of earlier versions hold neither part labels of files nor hashes of the geometry.
+    kept = {"part_labels": "auto", "drop_duplicates": False} | table.settings
     if names is None and "parts_table" in kept:
         names = PartNames.from_dict(kept["parts_table"])
     settings = RowSettings(**values, names=names)
-    asked = {"origin": found.origin} | settings.to_dict()
+    asked = {"origin": found.origin} | settings.to_dict() | {"drop_duplicates": config.drop_duplicates}
     differ = [
         "other parts" if name == "parts_table" else f"{name} {kept.get(name)!r}, now {value!r}"
         for name, value in asked.items()
@@ -146,7 +181,12 @@ def _changed_labels(last_run: Path, candidates: list[Candidate]) -> list[str]:
 
 
 def _fill(
-    table: ShapeTable, missing: list[Candidate], settings: RowSettings, workers: int, stop: threading.Event
+    table: ShapeTable,
+    missing: list[Candidate],
+    settings: RowSettings,
+    workers: int,
+    stop: threading.Event,
+    duplicates: Duplicates | None,
 ) -> None:
     """Add rows in the order of the candidates, whatever the number of workers; on a stop request keep what is done."""
     done: list[dict[str, Any]] = []
@@ -154,13 +194,13 @@ def _fill(
     bar = tqdm(total=len(missing), unit="shape", desc="prepare", disable=None if missing else True)
     try:
         for row in make_rows(missing, settings, workers, stop):
-            done.append(row)
-            refused += row["status"] != OK
+            done.append(row if duplicates is None else duplicates.checked(row))
+            refused += done[-1]["status"] != OK
             bar.set_postfix(refused=refused, refresh=False)
             bar.update()
             if len(done) >= COMMIT_ROWS:
-                table.append(done)
-                done = []
+                batch, done = done, []  # a batch that the disk did not take is not tried again below
+                table.append(batch)
     finally:
         bar.close()
         table.append(done)

@@ -10,11 +10,13 @@ import numpy as np
 from PIL import Image
 
 from crosspoint3d import geometry
+from crosspoint3d.data.dedup import content_hash
 from crosspoint3d.data.face_labels import read_labels, with_part_ids
 from crosspoint3d.data.mesh import Mesh
 from crosspoint3d.data.meshes import MeshError, read_mesh
 from crosspoint3d.data.part_names import PartNames
 from crosspoint3d.data.render import render_views
+from crosspoint3d.data.shapenet_pictures import Pictures, read_pictures
 from crosspoint3d.data.shapes import procedural_shape
 from crosspoint3d.data.sources import Candidate
 from crosspoint3d.data.table import OK
@@ -50,9 +52,14 @@ def make_row(candidate: Candidate, settings: RowSettings) -> dict[str, Any]:
             mesh, row["category"] = procedural_shape(index, seed)
         else:
             mesh = _read(candidate, settings)
-            if not candidate.source.lower().endswith((".gltf", ".glb")):
-                mesh = _turn_up(mesh, settings.up)
-        return row | _contents(mesh, settings, generator_of(settings.seed, candidate.id))
+        row["content"] = content_hash(mesh)
+        pictures = None
+        if candidate.pictures is not None:
+            pictures = read_pictures(Path(candidate.pictures), settings.image_size)
+            row["notes"] = "; ".join(pictures.refused) or None
+        if candidate.procedural is None and not candidate.source.lower().endswith((".gltf", ".glb")):
+            mesh = _turn_up(mesh, settings.up)
+        return row | _contents(mesh, settings, generator_of(settings.seed, candidate.id), pictures)
     except MeshError as error:
         return row | {"status": str(error)}
     except Exception as error:
@@ -95,7 +102,9 @@ def _turn_up(mesh: Mesh, up: Literal["x", "y", "z"]) -> Mesh:
     return replace(mesh, vertices=mesh.vertices @ rotation, normals=normals)
 
 
-def _contents(mesh: Mesh, settings: RowSettings, generator: np.random.Generator) -> dict[str, Any]:
+def _contents(
+    mesh: Mesh, settings: RowSettings, generator: np.random.Generator, pictures: Pictures | None
+) -> dict[str, Any]:
     if mesh.is_cloud:
         chosen = _choose(len(mesh.vertices), settings.points, generator)
         sampled = mesh.vertices[chosen]
@@ -108,25 +117,33 @@ def _contents(mesh: Mesh, settings: RowSettings, generator: np.random.Generator)
         parts = None if mesh.parts is None else mesh.parts[face]
         area = float(geometry.face_areas(mesh.vertices, mesh.faces).sum())
     points, centre, radius = geometry.normalise(sampled)
-    poses = geometry.ring_poses(settings.views, generator)
-    # No point may have hit the outermost tip: the camera steps back until every vertex is in the picture.
-    poses[:, 2] *= max(1.0, float(np.linalg.norm(mesh.vertices - centre, axis=1).max()) / radius)
-    views = render_views(
-        mesh,
-        poses=poses,
-        image_size=settings.image_size,
-        supersample=settings.supersample,
-        frame=(centre, radius),
-    )
+    poses: np.ndarray | None
+    if pictures is None:
+        views, poses = _rendered(mesh, settings, generator, (centre, radius))
+    else:
+        views, poses = pictures.views, pictures.poses if settings.up == "y" else None
+        if poses is not None:
+            poses = poses * np.array([1, 1, np.linalg.norm(np.ptp(points, axis=0))], dtype=np.float32)
     return {
         "points": points.astype(np.float16),
         "normals": None if normals is None else normals.astype(np.float16),
         "parts": parts,
         "views": [encode(view) for view in views],
-        "view_poses": poses.astype(np.float32),
+        "view_poses": None if poses is None else poses.astype(np.float32),
         "faces": len(mesh.faces),
         "area": area,
     }
+
+
+def _rendered(
+    mesh: Mesh, settings: RowSettings, generator: np.random.Generator, frame: tuple[np.ndarray, float]
+) -> tuple[list[np.ndarray], np.ndarray]:
+    centre, radius = frame
+    poses = geometry.ring_poses(settings.views, generator)
+    # No point may have hit the outermost tip: the camera steps back until every vertex is in the picture.
+    poses[:, 2] *= max(1.0, float(np.linalg.norm(mesh.vertices - centre, axis=1).max()) / radius)
+    size, samples = settings.image_size, settings.supersample
+    return list(render_views(mesh, poses=poses, image_size=size, supersample=samples, frame=frame)), poses
 
 
 def _choose(available: int, count: int, generator: np.random.Generator) -> np.ndarray:

@@ -2,48 +2,23 @@
 
 import csv
 import os
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from crosspoint3d.config import UsageError
+from crosspoint3d.data.candidates import Candidate, Found
 from crosspoint3d.data.label_files import LabelFiles, is_label_file
 from crosspoint3d.data.meshes import CLOUD_SUFFIXES, COMPANION_SUFFIXES, MESH_SUFFIXES, is_shape_file
+from crosspoint3d.data.shapenet import find_models, is_published_layout
 from crosspoint3d.data.shapes import CATEGORIES
+
+__all__ = ["SPLITS", "Candidate", "Found", "find", "parse_procedural"]
 
 SPLITS = ("train", "val", "test")
 # Formats that keep most (materials, node transforms) come first: of one model in several formats the first is taken,
 # but one with part labels before any other.
 _PREFERENCE = [".glb", ".gltf", ".obj", ".ply", ".off", ".stl"]
 _FORMAT_FOLDERS = {suffix[1:] for suffix in MESH_SUFFIXES | CLOUD_SUFFIXES}
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One shape to prepare: a file and that of its part labels, or the procedural shape of (seed, index)."""
-
-    id: str
-    source: str
-    category: str | None = None
-    split: str | None = None
-    procedural: tuple[int, int] | None = None
-    face_labels: str | None = None
-
-
-@dataclass
-class Found:
-    """Candidates in a fixed order, and what else was there.
-
-    `same_model` maps files left out to those taken instead, `label_files` are the files of part labels among SOURCE.
-    """
-
-    origin: str
-    candidates: list[Candidate] = field(default_factory=list)
-    companions: int = 0
-    other: Counter[str] = field(default_factory=Counter)
-    same_model: dict[str, str] = field(default_factory=dict)
-    label_files: set[Path] = field(default_factory=set)
-    unlabelled: int = 0
 
 
 def find(
@@ -59,7 +34,7 @@ def find(
     The category is the first folder below SOURCE that names neither a split nor a file format; a folder named train,
     val or test sets the split; `labels` (a CSV: path, category, split) overrides both. `leave_out` is not searched.
     `part_labels` says where label files of shapes are looked for: none, beside them (auto, required), or a folder laid
-    out as SOURCE.
+    out as SOURCE. A folder in the published layout of ShapeNet (`data/shapenet.py`) brings its pictures along.
 
     Raises:
         UsageError: SOURCE or the labels are missing or malformed.
@@ -69,7 +44,10 @@ def find(
             raise UsageError(f"--labels {labels}: procedural shapes have their own categories; leave it out")
         return _procedural(source, seed)
     path = Path(source)
-    if path.is_dir():
+    if path.is_dir() and is_published_layout(path):
+        root, beside = path, None
+        found = find_models(path)
+    elif path.is_dir():
         root = path
         beside = None if part_labels == "none" else LabelFiles(root, part_labels)
         found = _folder(path, leave_out, beside)

@@ -2,10 +2,11 @@
 
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 from crosspoint3d.config import PrepareConfig
+from crosspoint3d.data.dedup import DUPLICATE
 from crosspoint3d.data.sources import Found
 from crosspoint3d.data.table import OK
 
@@ -25,6 +26,9 @@ class PrepareSummary:
             others have them or `--parts` names them.
         outdated: shapes of earlier runs whose label file was written since.
         interrupted: whether Ctrl-C or SIGTERM ended the run early.
+        duplicates: shapes of exactly the same geometry as one before them, and which; left out with
+            `--drop-duplicates`, else kept.
+        notes: what was left out of shapes that were taken (pictures that cannot be read).
     """
 
     table: str
@@ -43,6 +47,8 @@ class PrepareSummary:
     outdated: list[str]
     seconds: float
     interrupted: bool
+    duplicates: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -68,6 +74,14 @@ class PrepareSummary:
             without = f", {len(self.without_parts)} without" if self.without_parts else ""
             first = f" (first: {', '.join(self.without_parts[:3])})" if self.without_parts else ""
             lines.append(f"  part labels: {self.with_parts} shapes{without}{first}")
+        if self.duplicates:
+            name, first = next(iter(self.duplicates.items()))
+            left = "left out" if name in self.refused_files else "kept (--drop-duplicates leaves them out)"
+            lines.append(f"  same geometry as a shape before: {len(self.duplicates)}, {left}; first: {name} = {first}")
+        if self.notes:
+            pictures = sum(note.count("; ") + 1 for note in self.notes.values())
+            name, note = next(iter(self.notes.items()))
+            lines.append(f"  pictures refused: {pictures} of {len(self.notes)} shapes (first: {name}, {note})")
         if self.outdated:
             lines.append(
                 f"  label files changed since the last run: {len(self.outdated)} (first: {self.outdated[0]}); "
@@ -80,6 +94,11 @@ class PrepareSummary:
         return "\n".join(lines)
 
 
+def reason_of(status: str) -> str:
+    """The kind of reason that a status gives, without names and details."""
+    return "duplicate" if status.startswith(DUPLICATE) else status.split(":")[0].split(" (")[0]
+
+
 def summarise(
     config: PrepareConfig,
     found: Found,
@@ -90,13 +109,15 @@ def summarise(
     *,
     outdated: list[str] | None = None,
     interrupted: bool = False,
+    duplicates: dict[str, str] | None = None,
+    notes: dict[str, str] | None = None,
 ) -> PrepareSummary:
     """Count the statuses (id -> status) of a whole table and what was found beside its shapes.
 
     `labelled` are the ids of rows with part labels.
     """
     refused = {name: status for name, status in statuses.items() if status != OK}
-    kinds = Counter(status.split(":")[0].split(" (")[0] for status in refused.values())
+    kinds = Counter(map(reason_of, refused.values()))
     asked = labelled or config.parts is not None
     return PrepareSummary(
         table=str(config.out),
@@ -115,4 +136,6 @@ def summarise(
         outdated=outdated or [],
         seconds=round(time.monotonic() - started, 2),
         interrupted=interrupted,
+        duplicates=duplicates or {},
+        notes=notes or {},
     )

@@ -3,22 +3,27 @@
 Lance is not fork-safe: read in the process that opened the table, or in spawned workers, which open it anew.
 """
 
+import contextlib
 import json
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import lance
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from crosspoint3d.config import UsageError
+from crosspoint3d.config import RunError, UsageError
 
 TABLE_VERSION = 1
 _KEY = b"crosspoint3d"
 _NUMPY = {pa.float16(): np.float16, pa.float32(): np.float32, pa.uint8(): np.uint8}
 OK = "ok"
+_KEPT = ("id", "category", "split", "status")  # columns that stay in memory once read
+BROKEN = (OSError, pa.ArrowException)
+"""What Lance raises for files that are damaged or missing."""
 
 
 def _schema(points: int, settings: dict[str, Any]) -> pa.Schema:
@@ -37,6 +42,8 @@ def _schema(points: int, settings: dict[str, Any]) -> pa.Schema:
             pa.field("faces", pa.int32()),
             pa.field("area", pa.float32()),
             pa.field("status", pa.string(), nullable=False),
+            pa.field("content", pa.string()),
+            pa.field("notes", pa.string()),
         ],
         metadata={_KEY: header.encode()},
     )
@@ -48,7 +55,8 @@ class ShapeTable:
     Columns: `id`, `source` (file or generator), `category` and `split` (nullable), `points` (float16 `[P, 3]`,
     centred on their mean, largest radius 1, y up), `normals` (nullable), `parts` (uint8 `[P]`, nullable), `views`
     (encoded images), `view_poses` (float32 `[V, 3]`: azimuth and elevation in radians, distance), `faces`, `area`
-    (in the file's units squared) and `status`: `ok`, or why the shape was refused.
+    (in the file's units squared) and `status`: `ok`, or why the shape was refused. All but the oldest tables have
+    `content` (a hash of the geometry as read, nullable) and `notes` (what was left out of a shape, nullable) as well.
 
     Args:
         path: the folder that `prepare` wrote.
@@ -59,6 +67,7 @@ class ShapeTable:
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
+        self._columns: dict[str, list[Any]] = {}
         try:
             self._dataset = lance.dataset(self.path)
         except (ValueError, OSError) as error:
@@ -93,53 +102,72 @@ class ShapeTable:
         self._dataset = lance.dataset(self.path, version=state["version"])
 
     @property
+    def dataset(self) -> lance.LanceDataset:
+        """The Lance dataset itself."""
+        return self._dataset
+
+    @property
     def points(self) -> int:
         """Points a shape."""
         return int(self.settings["points"])
 
+    def has(self, name: str) -> bool:
+        """Whether there is a column of that name: tables of earlier versions lack some."""
+        return name in self._dataset.schema.names
+
     def append(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Add rows (missing columns are null; arrays of any float type). One call is one atomic commit."""
+        """Add rows (missing columns are null; arrays of any float type). One call is one atomic commit.
+
+        Raises:
+            RunError: the disk is full or the folder cannot be written; the rows before these are kept.
+        """
         if not rows:
             return
         schema = self._dataset.schema
         columns = {f.name: pa.array([_flat(row.get(f.name), f.type) for row in rows], type=f.type) for f in schema}
-        self._dataset = lance.write_dataset(pa.table(columns, schema=schema), self.path, mode="append")
-        self.__dict__.pop("_index", None)
+        try:
+            self._dataset = lance.write_dataset(pa.table(columns, schema=schema), self.path, mode="append")
+        except BROKEN as error:
+            raise RunError(
+                f"{self.path} cannot be written ({lance_reason(error)}): its {len(self):,} rows so far are kept; "
+                "make room or give permission and run the same command to go on"
+            ) from error
+        self._columns = {}
 
-    def delete_failed(self) -> int:
-        """Remove the rows whose status is not ok; their number."""
+    def delete_failed(self, keep: str = "") -> int:
+        """Remove the rows whose status is not ok (nor begins with `keep`, where given); their number."""
         before = len(self)
-        self._dataset.delete(f"status != '{OK}'")
+        kept = f" AND NOT starts_with(status, '{keep}')" if keep else ""
+        self._dataset.delete(f"status != '{OK}'{kept}")
         self._dataset = lance.dataset(self.path)
-        self.__dict__.pop("_index", None)
+        self._columns = {}
         return before - len(self)
-
-    @cached_property
-    def _index(self) -> dict[str, list[Any]]:
-        columns: dict[str, list[Any]] = self._dataset.to_table(
-            columns=["id", "category", "split", "status"]
-        ).to_pydict()
-        return columns
 
     def column(self, name: str, rows: Iterable[int] | np.ndarray | None = None) -> list[Any]:
         """One column as a list of Python values, of all rows or of the given ones."""
-        values = self._index[name] if name in self._index else self._dataset.to_table(columns=[name])[name].to_pylist()
+        with self._reading():
+            values = self._columns.get(name) or self._dataset.to_table(columns=[name])[name].to_pylist()
+        if name in _KEPT:
+            self._columns[name] = values
         return list(values) if rows is None else [values[row] for row in rows]
 
     def filled(self, name: str) -> list[bool]:
         """Whether a column holds a value, row by row, without keeping the values."""
-        batches = self._dataset.to_batches(columns=[name])
-        return [value for batch in batches for value in batch[name].is_valid().to_pylist()]
+        with self._reading():
+            batches = self._dataset.to_batches(columns=[name])
+            return [value for batch in batches for value in batch[name].is_valid().to_pylist()]
 
     def select(self, split: str | None = None, *, or_null: bool = False) -> np.ndarray:
         """Numbers of the rows with status ok, of one split where given (`or_null`: and of those without a split)."""
-        status, splits = self._index["status"], self._index["split"]
-        keep = [
-            row
-            for row, (state, part) in enumerate(zip(status, splits, strict=True))
-            if state == OK and (split is None or part == split or (or_null and part is None))
-        ]
-        return np.array(keep, dtype=np.int64)
+        kept, start = [], 0
+        with self._reading():
+            for batch in self._dataset.to_batches(columns=["status", "split"]):
+                keep = pc.equal(batch["status"], OK)
+                if split is not None:
+                    keep = pc.and_(keep, pc.fill_null(pc.equal(batch["split"], split), or_null))
+                kept.append(start + np.flatnonzero(keep.to_numpy(zero_copy_only=False)))
+                start += len(batch)
+        return np.concatenate([np.empty(0, dtype=np.int64), *kept])
 
     def take(self, rows: Sequence[int] | np.ndarray, columns: Sequence[str]) -> dict[str, Any]:
         """Read rows in the given order (they must have status ok for array columns).
@@ -150,9 +178,25 @@ class ShapeTable:
         """
         wanted = np.asarray(rows, dtype=np.int64)
         order = np.unique(wanted)
-        table = self._dataset.take(order.tolist(), columns=list(columns))
+        with self._reading():
+            table = self._dataset.take(order.tolist(), columns=list(columns))
         back = np.searchsorted(order, wanted)
         return {name: _unpack(name, table[name].combine_chunks(), back, self.points) for name in columns}
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except BROKEN as error:
+            raise RunError(
+                f"table {self.path} is broken ({lance_reason(error)}): `crosspoint3d inspect {self.path}` says where"
+            ) from error
+
+
+def lance_reason(error: Exception) -> str:
+    """What an error of Lance says, without the places in its source code."""
+    line = (str(error) or type(error).__name__).splitlines()[0]
+    return re.sub(r",? *\S+\.rs:\d+:\d+$", "", line.removeprefix("External error: ").removeprefix("LanceError(IO): "))
 
 
 def _flat(value: Any, kind: pa.DataType) -> Any:
@@ -165,6 +209,8 @@ def _unpack(name: str, array: pa.Array, order: np.ndarray, points: int) -> Any:
     if name in ("points", "normals", "parts", "view_poses"):
         if array.null_count:
             raise ValueError(f"column {name!r} is null in {array.null_count} of the rows asked for")
+        if name == "view_poses" and len(np.unique(np.diff(array.offsets.to_numpy()))) > 1:
+            raise ValueError("column 'view_poses': the rows asked for have different numbers of views")
         flat = array.flatten().to_numpy(zero_copy_only=False)
         if name == "parts":
             return flat.reshape(-1, points)[order]
