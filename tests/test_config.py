@@ -11,7 +11,9 @@ from crosspoint3d.config_file import load_yaml, save_yaml, to_dict
 
 REQUIRED = {
     "prepare": ["SOURCE", "--out", "T"],
+    "inspect": ["T"],
     "pretrain": ["--data", "T", "--out", "R"],
+    "sweep": ["S.yaml", "--out", "O"],
     "evaluate linear": ["--encoder", "R", "--data", "T"],
     "evaluate few-shot": ["--encoder", "R", "--data", "T"],
     "evaluate knn": ["--encoder", "R", "--data", "T"],
@@ -133,4 +135,5 @@ def test_the_options_of_pretrain_are_a_decision() -> None:
         *("projection_dims", "intra_weight", "cross_weight", "temperature", "points", "epochs", "max_steps"),
         *("batch_size", "optimizer", "lr", "weight_decay", "warmup", "grad_clip", "precision", "checkpoint_every"),
         *("log_every", "workers", "device", "threads", "seed", "resume", "chunk", "compile", "exclude"),
+        *("patches", "patch_points", "depth", "heads", "tensorboard", "wandb", "probe_every"),
     }

@@ -126,7 +126,9 @@ def test_of_a_training_the_verb_is_named_that_repeats_it(verb: str, result: Path
 
 
 def test_a_segmentation_repeats_from_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crosspoint3d.evaluation.segmentation.load_part_clouds", lambda spec, seed, categories: part_fakes.data())
+    monkeypatch.setattr(
+        "crosspoint3d.evaluation.segmentation.load_part_clouds", lambda spec, seed, categories: part_fakes.data()
+    )
     for seed in range(2):
         save_segmenter(part_fakes.small_segmenter(seed), tmp_path / f"model-{seed}", {})
     first = SegmentationConfig(

@@ -151,7 +151,7 @@ def test_options_that_cannot_be_are_refused(options: dict[str, Any], words: str,
 
 def test_networks_that_do_not_go_with_the_data_are_refused(use: Use) -> None:
     use(data(), build_segmenter(DGCNN(k=20, emb_dims=8), TABLE, "linear", 0).eval())
-    with pytest.raises(UsageError, match="--points 15: fewer than the k=20 neighbours .* --k 15 or less"):
+    with pytest.raises(UsageError, match=r"--points 15: fewer than the k=20 neighbours .* --k 15 or less"):
         segmentation(config(points=15))
     other = PartsTable(("cup",), ((0, 1),), ("handle", "body"))
     use(data(), build_segmenter(PointNet(emb_dims=8), other, "linear", 0).eval())

@@ -249,7 +249,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no encoder/ in it; give a folder"):
         report(ReportConfig(tmp_path))
     (tmp_path / "config.yaml").write_text("image_encoder: resnet18\n")
-    with pytest.raises(UsageError, match="crosspoint3d pretrain --out .* --resume"):
+    with pytest.raises(UsageError, match=r"crosspoint3d pretrain --out .* --resume"):
         report(ReportConfig(tmp_path))
     with pytest.raises(UsageError, match="--shapes 0"):
         report(ReportConfig(tmp_path, shapes=0))

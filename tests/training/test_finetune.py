@@ -115,7 +115,7 @@ def test_without_validation_the_last_epoch_is_kept(tmp_path: Path) -> None:
     task = toy(on=None)
     trained = train(config_for(tmp_path), task, tmp_path, 0, threading.Event())
     assert trained is not None and (trained.kept_after, trained.validation) == (4, {})
-    state = torch.load(tmp_path / checkpoint.FILE, weights_only=True)
+    state = torch.load(tmp_path / "checkpoint" / "step-00000012.pt", weights_only=True)
     assert same(weights(task), state["model"]) and not task.model.training
 
 
@@ -168,7 +168,7 @@ def test_a_loss_that_is_not_finite_says_what_is_kept(tmp_path: Path, monkeypatch
     with pytest.raises(RunError, match=r"seed 0, step 2: loss nan.*start a new run with a lower --lr"):
         train(config_for(tmp_path), toy(spoil=1), tmp_path, 0, threading.Event())
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
-    with pytest.raises(RunError, match=r"step 8: loss nan.*The state of step 7 is kept in .*state.pt"):
+    with pytest.raises(RunError, match=r"step 8: loss nan.*The state of step 7 is kept in .*checkpoint; "):
         train(config_for(tmp_path), toy(spoil=7), tmp_path, 0, threading.Event())
     assert train(config_for(tmp_path), toy(), tmp_path, 0, threading.Event()) is not None
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def test_a_run_leaves_everything_behind(data: Path, tmp_path: Path) -> None:
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert [row["epoch"] for row in rows] == [0, 0, 0, 0, 1, 1]
     for row in rows:
-        assert set(row) == {"step", "epoch", "loss", "intra_modal", "cross_modal", "lr", "pairs_per_s"}
+        assert set(row) >= {"step", "epoch", "loss", "intra_modal", "cross_modal", "lr", "pairs_per_s"}
         assert row["loss"] == pytest.approx(row["intra_modal"] + row["cross_modal"], rel=1e-5)
         assert row["pairs_per_s"] > 0
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
@@ -174,13 +175,15 @@ def test_a_full_disk_keeps_the_checkpoint_before(data: Path, tmp_path: Path, mon
     with pytest.raises(RunError, match=r"step 4 could not be written.*No space left.*before it is kept"):
         pretrain(config_for(data, tmp_path / "run", max_steps=8, checkpoint_every=2))
     assert checkpoint.checkpoint_step(tmp_path / "run") == 2
-    assert [path.name for path in (tmp_path / "run" / "checkpoint").iterdir()] == ["state.pt"]
+    names = sorted(path.name for path in (tmp_path / "run" / "checkpoint").iterdir())
+    assert names == ["step-00000000.pt", "step-00000002.pt"]
 
 
 def test_a_broken_checkpoint_is_a_message(data: Path, tmp_path: Path) -> None:
     config = config_for(data, tmp_path / "run", max_steps=2)
     pretrain(config)
-    (tmp_path / "run" / checkpoint.FILE).write_bytes(b"not a checkpoint")
+    for path in (tmp_path / "run" / "checkpoint").iterdir():
+        path.write_bytes(b"not a checkpoint")
     (tmp_path / "run" / "summary.json").unlink()
     with pytest.raises(RunError, match=r"cannot be read.*remove it"):
         pretrain(dataclasses.replace(config, resume=True))
@@ -266,7 +269,7 @@ def test_a_run_that_stopped_before_its_first_line_goes_on(
 def test_a_finished_run_stays_as_it_is_even_without_its_checkpoint(data: Path, tmp_path: Path) -> None:
     config = config_for(data, tmp_path / "run", max_steps=2)
     pretrain(config)
-    (tmp_path / "run" / checkpoint.FILE).unlink()
+    shutil.rmtree(tmp_path / "run" / "checkpoint")
     again = pretrain(dataclasses.replace(config, resume=True))
     assert "finished" in str(again) and again.steps == 2
     assert len(losses(tmp_path / "run")) == 2

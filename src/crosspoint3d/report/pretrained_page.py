@@ -15,6 +15,7 @@ from crosspoint3d.report.evaluations import Evaluation, evaluations, further_eva
 from crosspoint3d.report.examples import Example, draw_examples
 from crosspoint3d.report.render import Page, render
 from crosspoint3d.report.run import RunRecord, read_run
+from crosspoint3d.report.run_curves import run_curves
 from crosspoint3d.report.sections import MapSection, Missing, SearchSection, map_section, search_section
 from crosspoint3d.report.shapes import ShownShapes, draw_shapes, held_out, open_tables
 from crosspoint3d.runtime import pick_device
@@ -38,6 +39,7 @@ def pretrained_page(config: ReportConfig) -> Page:
     mapped, searched = _features_sections(config, run, shapes)
     scores = evaluations(run, tables)
     charts = [chart for part in scores if isinstance(part, Evaluation) for chart in [*part.curves, *part.classes]]
+    curves = run_curves(run.metrics)
     losses = losses_figure(run.metrics, _whole(run.config.get("batch_size"))) if run.metrics else None
     page = render(
         "pretraining.html",
@@ -47,7 +49,9 @@ def pretrained_page(config: ReportConfig) -> Page:
         cards=record.cards(run),
         scores=scores,
         further=further_evaluations(run, tables),
-        charts={chart.id: chart.figure for chart in charts},
+        charts={part.id: part.figure for part in charts} | {part.id: part.figure for part in curves},
+        curves=curves,
+        collapse=run.summary.get("collapse"),
         map=mapped,
         search=searched,
         shapes=shapes,

@@ -96,6 +96,7 @@ def network_name(kind: str, arguments: dict[str, Any]) -> str:
         "dgcnn-partseg": "DGCNN (part segmentation trunk)",
         "pointnet": "PointNet",
         "pointnet-partseg": "PointNet (part segmentation trunk)",
+        "transformer": "Point transformer",
     }
     words = ", ".join(f"{name} {_plain(value)}" for name, value in arguments.items() if name != "kind")
     return f"{names.get(kind, kind)} ({words})" if words else names.get(kind, kind)

@@ -146,7 +146,11 @@ def train(config: FinetuneConfig, task: Task, folder: Path, seed: int, stop: thr
                 kept = checkpoint.checkpoint_step(folder)
                 raise RunError(
                     f"seed {seed}, step {step}: loss {loss}, gradient norm {norm}, learning rate {lr:.2g}. "
-                    + (f"The state of step {kept} is kept in {folder / checkpoint.FILE}; " if kept is not None else "")
+                    + (
+                        f"The state of step {kept} is kept in {folder / checkpoint.FOLDER}; "
+                        if kept is not None
+                        else ""
+                    )
                     + "start a new run with a lower --lr, or with --grad-clip"
                 )
             row = {"step": step, "epoch": epoch, "loss": loss, "lr": lr, "shapes_per_s": speed}

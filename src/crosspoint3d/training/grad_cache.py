@@ -10,6 +10,7 @@ Gradients are those of one graph of all chunks under one loss. Each chunk is nor
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,7 @@ def cached_backward(
     forward: Callable[[int], Projections],
     chunks: int,
     objective: Callable[[Projections], CrossPointLoss],
+    last: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> CrossPointLoss:
     """Add the gradients of a loss over all chunks to the network's parameters; the loss.
 
@@ -44,6 +46,7 @@ def cached_backward(
             of the global random generators (dropout, stochastic depth); must see the same inputs both times.
         chunks: how many there are.
         objective: the loss of the projections of all chunks, one chunk after another.
+        last: around the backward pass that completes the gradients.
     """
     buffers = _Buffers(network)
     device = next(network.parameters()).device
@@ -66,7 +69,8 @@ def cached_backward(
             if output is not None and output.requires_grad and pull is not None:
                 outputs.append(output)
                 gradients.append(pull[number])
-        torch.autograd.backward(outputs, gradients)
+        with last() if number + 1 == chunks else nullcontext():
+            torch.autograd.backward(outputs, gradients)
         buffers.collect()
         if number + 1 < chunks:
             buffers.restore()

@@ -9,17 +9,23 @@ from crosspoint3d.data.pairs import DrawOrder
 from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.models.crosspoint import CrossPoint, build_crosspoint
 from crosspoint3d.models.tower import Tower
+from crosspoint3d.ops.across import processes
+from crosspoint3d.ops.synchronised import synchronise
 from crosspoint3d.training.excluded import training_rows
 from crosspoint3d.training.grad_cache import chunk_sizes
+from crosspoint3d.training.probes import split_rows
+from crosspoint3d.training.trackers import check_trackers
 
 
 def build_model(config: PretrainConfig, device: torch.device) -> CrossPoint:
     """The model of a config on a device, ready to train; `config.compile` compiles its image encoder.
 
     Raises:
-        UsageError: the image encoder's name is unknown, or it cannot be compiled here.
+        UsageError: the image encoder's name is unknown, or it cannot be compiled or synchronised here.
     """
     model = build_crosspoint(config).to(device).train()
+    if processes() > 1:
+        synchronise(model)
     if config.compile and config.cross_weight:
         _compile_images(config, model.image_tower, device)
     return model
@@ -29,7 +35,7 @@ def _compile_images(config: PretrainConfig, tower: Tower, device: torch.device) 
     """Compile the encoder in place, so that its keys stay, and try it on a batch as it will come."""
     encoder = tower.encoder
     buffers = [buffer.clone() for buffer in encoder.buffers()]
-    size = chunk_sizes(config.batch_size, config.chunk)[0]
+    size = chunk_sizes(config.batch_size // processes(), config.chunk)[0]
     pictures = torch.zeros(size, 3, config.image_size, config.image_size, device=device)
     if device.type == "cuda":
         pictures = pictures.contiguous(memory_format=torch.channels_last)
@@ -63,12 +69,16 @@ def build_optimizer(config: PretrainConfig, model: nn.Module) -> torch.optim.Opt
 def draw_order(config: PretrainConfig, tables: list[ShapeTable]) -> DrawOrder:
     """The order in which the training rows of the tables are seen: status ok, split train or none, not excluded.
 
+    With `probe_every` the shapes that probes look at are left out.
+
     Raises:
         UsageError: a table has no such row or too few points, or the batch is larger than all of them.
     """
     if config.encoder.startswith("dgcnn") and config.k > config.points:
         raise UsageError(f"--k {config.k} is more than --points {config.points}")
     rows = training_rows(tables, config.exclude)
+    if config.probe_every:
+        rows, _ = split_rows(tables, rows, config.seed)
     for path, mine, table in zip(config.data, rows, tables, strict=True):
         if not len(mine):
             raise UsageError(f"--data {path}: none to train on: status ok, split train or empty, not in --exclude")
@@ -88,8 +98,8 @@ def draw_order(config: PretrainConfig, tables: list[ShapeTable]) -> DrawOrder:
     return order
 
 
-def validate(config: PretrainConfig) -> None:
-    """Refuse values that cannot work before anything is written.
+def validate(config: PretrainConfig, world: int = 1) -> None:
+    """Refuse values that cannot work in `world` processes before anything is written.
 
     Raises:
         UsageError: names the option, its value and what would work.
@@ -103,10 +113,19 @@ def validate(config: PretrainConfig) -> None:
         "emb_dims": 1,
         "projection_dims": 1,
     }
-    least |= dict.fromkeys(("grad_clip", "weight_decay", "warmup", "workers", "threads", "seed", "log_every"), 0)
+    least |= dict.fromkeys(
+        ("grad_clip", "weight_decay", "warmup", "workers", "threads", "seed", "log_every", "probe_every"), 0
+    )
     require_at_least(config, least | {"max_steps": 1})
-    if config.chunk and not 2 <= config.chunk <= config.batch_size:
-        raise UsageError(f"--chunk {config.chunk}: give 0 (the whole batch) or 2 to --batch-size {config.batch_size}")
+    share = config.batch_size // world
+    if config.batch_size % world or share < 2:
+        raise UsageError(
+            f"--batch-size {config.batch_size} is that of all {world} processes: give a multiple of {world}, "
+            f"at least {2 * world}"
+        )
+    if config.chunk and not 2 <= config.chunk <= share:
+        whose = f"--batch-size {config.batch_size}" if world == 1 else f"each process's share of the batch, {share}"
+        raise UsageError(f"--chunk {config.chunk}: give 0 (the whole batch) or 2 to {whose}")
     for name in ("temperature", "lr", "width", "checkpoint_every"):
         if not getattr(config, name) > 0:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(config, name)}: must be above 0")
@@ -118,3 +137,4 @@ def validate(config: PretrainConfig) -> None:
         raise UsageError("--intra-weight and --cross-weight: both at least 0, and one above it")
     if config.weights and min(config.weights) <= 0:
         raise UsageError(f"--weights {config.weights}: every share must be above 0")
+    check_trackers(config)

@@ -1,6 +1,7 @@
 """One update of CrossPoint: views of every shape, both towers, the loss, its gradient, the optimizer."""
 
 import math
+from contextlib import nullcontext
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -12,8 +13,10 @@ from crosspoint3d.config import PretrainConfig
 from crosspoint3d.data.pairs import Pairs
 from crosspoint3d.losses import CrossPointLoss, crosspoint_loss
 from crosspoint3d.models.crosspoint import CrossPoint, Projections
+from crosspoint3d.ops.across import equal_shares, process
 from crosspoint3d.runtime import generator_for
 from crosspoint3d.training.grad_cache import cached_backward, chunk_sizes
+from crosspoint3d.training.gradient_sum import GradientSum
 from crosspoint3d.training.seeded import seeded
 from crosspoint3d.transforms import augment_images, augment_points, subsample
 
@@ -23,14 +26,32 @@ class Outcome(NamedTuple):
 
     loss: CrossPointLoss
     gradient_norm: Float[Tensor, ""]
+    projections: Projections
 
 
 def train_step(
-    config: PretrainConfig, model: CrossPoint, optimizer: torch.optim.Optimizer, batch: Pairs, step: int, lr: float
+    config: PretrainConfig,
+    model: CrossPoint,
+    optimizer: torch.optim.Optimizer,
+    batch: Pairs,
+    step: int,
+    lr: float,
+    gradients: GradientSum | None = None,
 ) -> Outcome:
     """One update, on the model's device, with `config.chunk` shapes in the networks at once.
 
-    Every random number is a function of `config.seed`, `step` and the chunk's number.
+    Every random number is a function of `config.seed`, `step` and the chunk's number. Of several processes each comes
+    with an equal share of the batch, in order, and numbers its chunks on from the one before it; the loss is that of
+    the whole batch in each, and so are gradients and weights. A BatchNorm then sees `config.chunk` shapes of each.
+
+    Args:
+        config: of the run.
+        model: in training mode, synchronised where there are several processes.
+        optimizer: of the model.
+        batch: this process's share.
+        step: number of the update, from 0.
+        lr: learning rate.
+        gradients: of the model; needed where there are several processes.
     """
     device = next(model.parameters()).device
     points = batch.points.to(device, non_blocking=True)
@@ -40,32 +61,38 @@ def train_step(
 
     def forward(number: int) -> Projections:
         chunk = slice(ends[number] - sizes[number], ends[number])
-        generator = generator_for(config.seed, step, number, device=device)
+        generator = generator_for(config.seed, step, process() * len(sizes) + number, device=device)
         clouds, pictures = views(config, points[chunk], None if images is None else images[chunk], generator)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             projections: Projections = model(clouds, pictures)
         return projections
 
+    seen: list[Projections] = []
+
     def objective(projections: Projections) -> CrossPointLoss:
+        everybodys = projections.across()
+        seen.append(everybodys.detach())
         return crosspoint_loss(
-            *projections,
+            *everybodys,
             temperature=config.temperature,
             intra_weight=config.intra_weight,
             cross_weight=config.cross_weight,
         )
 
     optimizer.zero_grad(set_to_none=True)
-    with seeded(config.seed, step, device):
+    last = nullcontext if gradients is None else gradients.summed
+    with seeded(config.seed, step, device, process()), equal_shares():
         if len(sizes) > 1:
-            loss = cached_backward(model, forward, len(sizes), objective)
+            loss = cached_backward(model, forward, len(sizes), objective, last)
         else:
             loss = objective(forward(0))
-            torch.autograd.backward(loss.total)
+            with last():
+                torch.autograd.backward(loss.total)
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip or math.inf)
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.step()
-    return Outcome(CrossPointLoss(*(term.detach() for term in loss)), norm.detach())
+    return Outcome(CrossPointLoss(*(term.detach() for term in loss)), norm.detach(), seen[-1])
 
 
 def views(
