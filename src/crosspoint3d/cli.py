@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import difflib
 import importlib
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -23,7 +24,9 @@ class Verb(NamedTuple):
 
 VERBS = {
     "prepare": Verb(config.PrepareConfig, "data.prepare:prepare"),
+    "inspect": Verb(config.InspectConfig, "data.inspect:inspect"),
     "pretrain": Verb(config.PretrainConfig, "training.pretrain:pretrain"),
+    "sweep": Verb(config.SweepConfig, "training.sweep:sweep"),
     "evaluate linear": Verb(config.LinearConfig, "evaluation.linear_probe:linear"),
     "evaluate knn": Verb(config.KnnConfig, "evaluation.knn:knn"),
     "evaluate few-shot": Verb(config.FewShotConfig, "evaluation.few_shot:few_shot"),
@@ -78,7 +81,8 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("crosspoint3d: interrupted", file=sys.stderr)
         return 130
-    print(result)
+    if os.environ.get("RANK", "0") == "0":  # of several processes (torchrun) the first one speaks
+        print(result)
     return getattr(result, "exit_code", 0)
 
 
