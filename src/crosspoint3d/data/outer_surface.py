@@ -38,10 +38,11 @@ def sample_outer_surface(
     Raises:
         ValueError: no face has an area.
     """
-    eyes = _Eyes(mesh)
     points, faces, found = [], [], 0
+    eyes: _Eyes | None = None
     while found < count:
         drawn, face, _ = geometry.sample_surface(mesh.vertices, mesh.faces, 2 * count, generator)
+        eyes = eyes or _Eyes(mesh)
         seen = eyes.see(drawn)
         points.append(drawn[seen])
         faces.append(face[seen])

@@ -54,7 +54,7 @@ def load_part_clouds(spec: str, *, seed: int, categories: Sequence[str] = ()) ->
     Args:
         spec: `shapenetpart:DIR` (any set in its layouts), a table with parts, or `procedural:COUNT[:SEED]`.
         seed: draws the splits that the data does not have.
-        categories: to keep, with the test shapes that they have among all of the data; none: all.
+        categories: to keep, each in the split that it has among all of the data; none: all.
 
     Raises:
         UsageError: nothing is there, the layout is wrong, no shape has parts, a category is not there, train or test
@@ -169,7 +169,9 @@ def _assemble(
     categories: Sequence[str],
 ) -> PartClouds:
     if missing := sorted(set(categories) - set(naming)):
-        raise UsageError(f"--categories {','.join(missing)}: --data {spec} has {', '.join(naming)}")
+        apart = "; separate them by spaces" if any("," in name for name in missing) else ""
+        raise UsageError(f"--categories {' '.join(missing)}: --data {spec} has {', '.join(naming)}{apart}")
+    everyone = splits["train"]
     if categories:
         splits = {name: rows.of(categories) for name, rows in splits.items()}
         naming = {name: own for name, own in naming.items() if name in categories}
@@ -180,7 +182,8 @@ def _assemble(
     whole_train = list(zip(train.ids, train.categories, strict=True))
     val_source = OWN_VAL
     if not splits["val"].ids:
-        held_out = drawn_val(train.categories, np.random.default_rng(seed))
+        held_out = drawn_val(everyone.categories, np.random.default_rng(seed))
+        held_out = held_out[[name in naming for name in everyone.categories]]  # the same, whatever is taken
         val_source = DRAWN_VAL if held_out.any() else NO_VAL
         splits = splits | {"train": train.take(np.flatnonzero(~held_out)), "val": train.take(np.flatnonzero(held_out))}
     table = number_parts(naming)

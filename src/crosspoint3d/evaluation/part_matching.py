@@ -52,6 +52,8 @@ def match_parts(data: PartsTable, network: PartsTable, *, published: bool) -> Ma
         own = data.parts[place]
         if name not in network.categories:
             wrong = f"the data has the category {name}, the network only {', '.join(network.categories)}"
+            if set(network.categories) < set(data.categories):
+                wrong += f" (--categories {' '.join(network.categories)} takes these)"
             break
         categories[place] = network.categories.index(name)
         theirs = network.parts[categories[place]]

@@ -114,7 +114,11 @@ def _find(spec: str, leave_out: Path, seed: int) -> Found:
         raise UsageError(str(error).replace("SOURCE", "SHAPES", 1)) from error
     there = (os.path.exists(candidate.source) for candidate in found.candidates)  # noqa: PTH110, names may be too long
     if Path(spec).is_file() and not any(there):
-        raise UsageError(f"SHAPES {spec}: no shape, and no list of paths, as no line of it names a file; give {_FORMS}")
+        first = f"{found.candidates[0].source!r:.200}" if found.candidates else "nothing in it"
+        raise UsageError(
+            f"SHAPES {spec}: no shape, and no list of paths: no line names a file (the first is {first}; paths are "
+            f"read from the folder of the list); give {_FORMS}"
+        )
     named = Path(spec).resolve() if Path(spec).is_dir() else None
     for index, candidate in enumerate(found.candidates):
         if candidate.category is None and candidate.procedural is None:

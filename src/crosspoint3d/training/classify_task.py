@@ -41,7 +41,8 @@ def classify_task(config: FinetuneClassifyConfig, clouds: ClassClouds, seed: int
         UsageError: the encoder cannot be used, or the head does not go with it.
     """
     train = clouds.train
-    tower = starting_encoder(config, seed, train.points.shape[1])
+    available = min(split.points.shape[1] for split in (clouds.train, clouds.val, clouds.test) if len(split))
+    tower = starting_encoder(config, seed, available)
     head = head_for(config, published=has_class_head(tower.encoder))
     model = build_classifier(tower.encoder, clouds.categories, head, seed).to(device)
     model.points = config.points

@@ -54,7 +54,7 @@ def finetune_classify(config: FinetuneClassifyConfig) -> FinetuneResult:
         return deal_labels(clouds, seed=seed, fraction=config.labels, protocol=config.protocol)
 
     available = min(whole.train_points.shape[1], whole.test_points.shape[1])
-    if whole.val:
+    if whole.val and config.protocol == "clean":
         available = min(available, whole.val.points.shape[1])
     config = with_settled_points(config, available)
     if finished := finished_run(config):
@@ -63,14 +63,17 @@ def finetune_classify(config: FinetuneClassifyConfig) -> FinetuneResult:
     if config.threads:
         torch.set_num_threads(config.threads)
 
-    outcomes = run_seeds(config, lambda seed: classify_task(config, clouds_of(seed), seed, device))
+    def check(outcome: Outcome) -> None:
+        clouds = clouds_of(outcome.seed)
+        require_same_clouds(outcome, clouds.train.points, clouds.test.points)
+
+    outcomes = run_seeds(config, lambda seed: classify_task(config, clouds_of(seed), seed, device), check)
     if isinstance(outcomes, str):
         return FinetuneResult(str(config.out), stopped=outcomes)
 
     answers, chance = [], []
     for seed in range(config.seeds):
         clouds = clouds_of(seed)
-        require_same_clouds(outcomes[seed], clouds.train.points, clouds.test.points)
         test = with_points(clouds.test, config.points, seed)
         answers.append(ClassAnswers(test, **read_answers(config, seed)))
         chance.append(accuracy_chance(clouds.train.labels, test.labels))
@@ -83,7 +86,11 @@ def finetune_classify(config: FinetuneClassifyConfig) -> FinetuneResult:
         untrained={},
         chance=mean_scores(chance),
         protocol=finetune_record(
-            config, outcomes, data=clouds.record, picked=picked(config.points, available), notes=_notes(outcomes)
+            config,
+            outcomes,
+            data=clouds.record,
+            picked=picked(config.points, whole.test_points.shape[1]),
+            notes=_notes(outcomes),
         ),
         details=classify_details(answers, clouds.categories, same=fixed),
     )

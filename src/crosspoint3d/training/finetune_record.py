@@ -75,7 +75,10 @@ def require_same_clouds(outcome: Outcome, train: np.ndarray, test: np.ndarray) -
         RunError: the points differ.
     """
     if arrays_sha256(train, test) != outcome.record["clouds_sha256"]:
-        raise RunError(f"the shapes of --data have changed since seed {outcome.seed} was trained: start a new run")
+        raise RunError(
+            f"the shapes of --data, or how this version reads them, have changed since seed {outcome.seed} was "
+            "trained: start a new run"
+        )
 
 
 def _training(outcome: Outcome) -> dict[str, Any]:

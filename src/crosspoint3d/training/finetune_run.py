@@ -129,12 +129,15 @@ def finished_run(config: FinetuneConfig) -> FinetuneResult | None:
     return FinetuneResult(str(config.out), read_result(config.out / RESULT), "", read_weights(config.out), note)
 
 
-def run_seeds(config: FinetuneConfig, build: Callable[[int], Task]) -> list[Outcome] | str:
+def run_seeds(
+    config: FinetuneConfig, build: Callable[[int], Task], check: Callable[[Outcome], None]
+) -> list[Outcome] | str:
     """Train every seed that is not finished yet, one after another, in RUN/seed-S.
 
     Args:
         config: with its points settled.
         build: makes a seed's task; nothing is written before the first one is there.
+        check: looks at a seed that an earlier call finished; raises where the data is another now.
 
     Returns:
         One outcome a seed; or, where the run was told to stop, the place in words.
@@ -145,6 +148,9 @@ def run_seeds(config: FinetuneConfig, build: Callable[[int], Task]) -> list[Outc
     outcomes: list[Outcome] = []
     if config.resume and not seed_folder(config, 0).exists():
         sys.stderr.write(f"no checkpoint in {config.out}: starting at step 0\n")
+    for seed in range(config.seeds):
+        if (seed_folder(config, seed) / OUTCOME).exists():
+            check(_outcome(config, seed))
     with runtime.stop_requests() as stop:
         for seed in range(config.seeds):
             folder = seed_folder(config, seed)
@@ -171,10 +177,14 @@ def run_seeds(config: FinetuneConfig, build: Callable[[int], Task]) -> list[Outc
                 )
                 write_json(folder / OUTCOME, asdict(outcome))
                 shutil.rmtree(folder / "checkpoint", ignore_errors=True)
-            outcomes.append(Outcome(**json.loads((folder / OUTCOME).read_text(encoding="utf-8"))))
+            outcomes.append(_outcome(config, seed))
             if stop.is_set() and seed + 1 < config.seeds:
                 return f"the end of seed {seed}"
     return outcomes
+
+
+def _outcome(config: FinetuneConfig, seed: int) -> Outcome:
+    return Outcome(**json.loads((seed_folder(config, seed) / OUTCOME).read_text(encoding="utf-8")))
 
 
 def best_seed(outcomes: list[Outcome]) -> int:

@@ -19,6 +19,7 @@ from crosspoint3d.models.load_labelled import load_segmenter
 from crosspoint3d.training.finetune_record import finetune_record, require_same_clouds
 from crosspoint3d.training.finetune_run import (
     FinetuneResult,
+    Outcome,
     best_seed,
     finish,
     finished_run,
@@ -58,14 +59,17 @@ def finetune_segment(config: FinetuneSegmentConfig) -> FinetuneResult:
             return clouds
         return load_part_clouds(config.data, seed=seed, categories=config.categories)
 
-    outcomes = run_seeds(config, lambda seed: segment_task(config, clouds_of(seed), seed, device))
+    def check(outcome: Outcome) -> None:
+        own = clouds_of(outcome.seed)
+        require_same_clouds(outcome, own.train.points, own.test.points)
+
+    outcomes = run_seeds(config, lambda seed: segment_task(config, clouds_of(seed), seed, device), check)
     if isinstance(outcomes, str):
         return FinetuneResult(str(config.out), stopped=outcomes)
 
     answers, chance = [], []
     for seed in range(config.seeds):
         own = clouds_of(seed)
-        require_same_clouds(outcomes[seed], own.train.points, own.test.points)
         test = with_points(own.test, config.points, seed)
         answers.append(PartAnswers(test, read_answers(config, seed)["predicted"]))
         chance.append(most_frequent_parts(labelled_shapes(config, own, seed), test, own.table))
@@ -80,7 +84,11 @@ def finetune_segment(config: FinetuneSegmentConfig) -> FinetuneResult:
         untrained={},
         chance=mean_scores(chance),
         protocol=finetune_record(
-            config, outcomes, data=own.record, picked=picked(config.points, available), notes=_notes(config, clouds)
+            config,
+            outcomes,
+            data=own.record,
+            picked=picked(config.points, clouds.test.points.shape[1]),
+            notes=_notes(config, clouds),
         ),
         details=details,
     )

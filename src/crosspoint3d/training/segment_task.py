@@ -41,7 +41,8 @@ def segment_task(config: FinetuneSegmentConfig, clouds: PartClouds, seed: int, d
         UsageError: the encoder cannot be used, or the head does not go with it.
     """
     labelled = labelled_shapes(config, clouds, seed)
-    tower = starting_encoder(config, seed, clouds.train.points.shape[1])
+    available = min(split.points.shape[1] for split in (clouds.train, clouds.val, clouds.test) if len(split))
+    tower = starting_encoder(config, seed, available)
     head = head_for(config, published=has_part_head(tower.encoder))
     model = build_segmenter(tower.encoder, clouds.table, head, seed).to(device)
     model.points = config.points
