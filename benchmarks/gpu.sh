@@ -4,7 +4,7 @@
 #     bash benchmarks/gpu.sh [parity] [tables] [steps] [train]        all four without arguments
 #
 # parity  the tests that run on the device, where pytest is, and parity.py, which needs nothing
-# tables  knn.py, edge_conv.py, encoders.py, segment_step.py, memory.py
+# tables  knn.py, edge_conv.py, encoders.py, segment_step.py, transformer.py, memory.py
 # steps   pretrain_step.py, ResNet-50 at 224 px and N = 2,048, at batch 32, 128 and 256, with and without --compile
 # train   200 procedural shapes prepared and trained on for a few hundred steps, at the paper's widths
 #
@@ -96,7 +96,7 @@ parity() {
 
 tables() {
     local script
-    for script in knn edge_conv encoders segment_step memory; do
+    for script in knn edge_conv encoders segment_step transformer memory; do
         run "$script" "$PYTHON" "benchmarks/$script.py" --device "$DEVICE" "${quick[@]}" --json "$OUT/$script.json"
     done
 }
