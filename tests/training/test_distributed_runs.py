@@ -19,6 +19,7 @@ from tests.conftest import ROOT
 from tests.data.tables import example_table
 
 STEPS = 5
+SLOW = pytest.mark.slow
 OPTIONS = (
     f"--width 0.125 --emb-dims 16 --k 4 --points 16 --image-encoder resnet18 --image-size 32 --batch-size 8 "
     f"--device cpu --threads 1 --max-steps {STEPS} --checkpoint-every 2"
@@ -140,8 +141,8 @@ def test_a_run_of_which_one_process_is_told_to_stop_resumes_to_the_same_bytes(
     ("fault", "survivor", "reason"),
     [
         ("kill:1:2", 0, r"process 1 of 2 on \S+: it died or hangs"),
-        ("kill:0:2", 1, r"the process that keeps the store, the first one, does not answer"),
-        ("raise:1:2", 0, r"process 1 of 2 on \S+: the disk of this machine is on fire"),
+        pytest.param("kill:0:2", 1, r"the process that keeps the store, the first one, does not answer", marks=SLOW),
+        pytest.param("raise:1:2", 0, r"process 1 of 2 on \S+: the disk of this machine is on fire", marks=SLOW),
         ("hang:1:2", 0, r"process 1 of 2 on \S+: it died or hangs"),
     ],
 )

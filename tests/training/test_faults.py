@@ -47,13 +47,13 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def result(run: Path) -> tuple[bytes, list[dict[str, Any]]]:
     """The encoder, and every line of metrics.jsonl but for the time it took."""
-    timed = {"pairs_per_s"}
+    timed = {"pairs_per_s", "data_wait", "rss_mib"}
     rows = [{name: value for name, value in row.items() if name not in timed} for row in metrics.read(run)]
     assert json.loads((run / "summary.json").read_text())["steps"] == STEPS
     return (run / "encoder" / "model.safetensors").read_bytes(), rows
 
 
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 8))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 8))])
 def test_a_run_killed_twice_at_random_ends_with_the_same_bytes(
     seed: int, data: Path, whole: Path, tmp_path: Path
 ) -> None:
@@ -98,6 +98,7 @@ def reach(config: PretrainConfig, number: signal.Signals, at: float) -> int:
     return process.exitcode
 
 
+@pytest.mark.slow
 def test_a_kill_from_outside_at_any_moment(data: Path, whole: Path, tmp_path: Path) -> None:
     config = config_for(data, tmp_path / "run")
     assert reach(config, signal.SIGKILL, random.random() * 0.2) in (0, -signal.SIGKILL)

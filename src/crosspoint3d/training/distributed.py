@@ -175,10 +175,13 @@ def team(place: Place, device: Device) -> Iterator[Team]:
     # CPU tensors (flags, messages) go through gloo also where gradients go through NCCL: no device waits for them.
     dist.init_process_group("cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo", timeout=TIMEOUT)
     watch = Watch((os.environ["MASTER_ADDR"], int_variable("MASTER_PORT", 0)), place.rank, place.world)
-    dist.barrier() if own.type == "cpu" else dist.barrier(device_ids=[place.local_rank])
+    _meet(place, own)
     watch.start()
+    done = False
     try:
         yield Team(place, own)
+        _meet(place, own)
+        done = True
     except BaseException as error:
         if not _connection_broke(error):
             watch.report(error)
@@ -191,6 +194,12 @@ def team(place: Place, device: Device) -> Iterator[Team]:
         watch.close()
         if own.type == "cpu" or not watch.failure:
             dist.destroy_process_group()
+        if done:
+            watch.part()
+
+
+def _meet(place: Place, device: torch.device) -> None:
+    dist.barrier() if device.type == "cpu" else dist.barrier(device_ids=[place.local_rank])
 
 
 def _device(place: Place, device: Device) -> torch.device:

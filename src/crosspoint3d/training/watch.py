@@ -53,6 +53,15 @@ class Watch:
         self._left.set()
         self._thread.join()
 
+    def part(self) -> None:
+        """All is done: the first process, which keeps the store, leaves last, and waits some seconds for that."""
+        try:
+            self._store.set(f"left/{self.rank}", "")
+            if self.rank == 0:
+                self._store.wait([f"left/{rank}" for rank in range(self.world)], timedelta(seconds=GRACE))
+        except RuntimeError:
+            return  # somebody went without a word, after all was done
+
     def report(self, error: BaseException) -> None:
         """Tell the others that this process fails, and why; the first to fail is remembered."""
         text = f"{self.name}: {str(error) or type(error).__name__}"
