@@ -2,11 +2,13 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import platform
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 MANY = 1000
 """Files from which on the whole machine's buffers are written at once, not file by file."""
+TWICE = 3.0
+"""Seconds in which a launcher may pass a signal on again."""
 
 
 @contextlib.contextmanager
@@ -138,18 +142,37 @@ def interrupts_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write plain values, whole or not at all.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
 @contextlib.contextmanager
-def stop_requests() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets, so that a loop can save and stop; a second Ctrl-C stops at once."""
+def stop_requests(*, launched: bool = False) -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets, so that a loop can save and stop; a second Ctrl-C stops at once.
+
+    A launcher of several processes may pass the same signal on more than once: with `launched` only a Ctrl-C that comes
+    three seconds after the first request stops at once.
+    """
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield requested
         return
 
+    since = 0.0
+
     def request(signum: int, frame: object) -> None:
-        if requested.is_set():
+        nonlocal since
+        if not requested.is_set():
+            since = time.monotonic()
+            requested.set()
+        elif not launched or (signum == signal.SIGINT and time.monotonic() - since > TWICE):
             raise KeyboardInterrupt
-        requested.set()
 
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

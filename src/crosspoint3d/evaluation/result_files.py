@@ -10,7 +10,7 @@ from crosspoint3d.config import EvaluateConfig, SegmentationConfig
 from crosspoint3d.config_file import to_dict
 from crosspoint3d.evaluation.class_tables import class_table, write_class_tables
 from crosspoint3d.evaluation.result import Result
-from crosspoint3d.runtime import atomic
+from crosspoint3d.runtime import write_json
 
 RESULT = "result.json"
 DECIDES_NOTHING = ("encoder", "model", "out", "device", "batch_size", "cache")
@@ -53,8 +53,7 @@ def write_result(config: EvaluateConfig | SegmentationConfig, verb: str, result:
     folder = result_folder(config, verb)
     if folder is None:
         return None
-    with atomic(folder / RESULT) as temporary:
-        temporary.write_text(json.dumps(asdict(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(folder / RESULT, asdict(result))
     sys.stderr.write(f"written: {folder / 'result.json'}\n")
     write_class_tables(folder, class_table(result.details, len(result.protocol["seeds"])))
     return folder / RESULT

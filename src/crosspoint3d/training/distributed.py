@@ -6,9 +6,6 @@ Every process runs the same recipe on its share of each batch. The first one alo
 import io
 import json
 import os
-import signal
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +23,6 @@ from crosspoint3d.training.watch import Watch
 T = TypeVar("T")
 VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 TIMEOUT = timedelta(hours=1)  # of waiting for each other: the first process evaluates while the others wait
-TWICE = 3.0  # seconds after which a second Ctrl-C stops at once; a launcher repeats the first one before
 
 
 class Place(NamedTuple):
@@ -133,31 +129,6 @@ class Team:
             weights, state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
             model.load_state_dict(weights)
             optimizer.load_state_dict(state)
-
-    @contextmanager
-    def stop_requests(self) -> Iterator[threading.Event]:
-        """`runtime.stop_requests`; a launcher may pass the same Ctrl-C or SIGTERM on more than once."""
-        if self.size == 1 or threading.current_thread() is not threading.main_thread():
-            with runtime.stop_requests() as requested:
-                yield requested
-            return
-        requested = threading.Event()
-        since = time.monotonic()
-
-        def request(signum: int, frame: object) -> None:
-            nonlocal since
-            if requested.is_set() and signum == signal.SIGINT and time.monotonic() - since > TWICE:
-                raise KeyboardInterrupt
-            if not requested.is_set():
-                since = time.monotonic()
-            requested.set()
-
-        before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield requested
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 @contextmanager

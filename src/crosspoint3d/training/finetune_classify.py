@@ -28,7 +28,6 @@ from crosspoint3d.training.finetune_run import (
     read_answers,
     run_seeds,
     validate,
-    write_json,
 )
 from crosspoint3d.training.finetune_shared import keep_network, with_settled_points
 
@@ -102,7 +101,7 @@ def _keep(config: FinetuneClassifyConfig, seed: int, answers: ClassAnswers) -> N
     """RUN/classifier with its calibration, and RUN/encoder."""
     keep_network(config, seed, MODEL, load_classifier)
     found = answers.calibration()
-    write_json(config.out / MODEL / RECORD, found.to_dict())
+    runtime.write_json(config.out / MODEL / RECORD, found.to_dict())
     draw_reliability(config.out / FIGURE, found, len(answers.test), "Calibration on the test split")
 
 

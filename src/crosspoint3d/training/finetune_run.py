@@ -159,7 +159,7 @@ def run_seeds(
                 require_same_encoder(config.out / WEIGHTS, task.weights)
                 write_config(config)
                 folder.mkdir(exist_ok=True)
-                write_json(config.out / WEIGHTS, task.weights)
+                runtime.write_json(config.out / WEIGHTS, task.weights)
                 trained = train(config, task, folder, seed, stop)
                 if trained is None:
                     return f"step {checkpoint.checkpoint_step(folder)} of seed {seed}"
@@ -175,7 +175,7 @@ def run_seeds(
                     record=task.record | answers.record,
                     **asdict(trained),
                 )
-                write_json(folder / OUTCOME, asdict(outcome))
+                runtime.write_json(folder / OUTCOME, asdict(outcome))
                 shutil.rmtree(folder / "checkpoint", ignore_errors=True)
             outcomes.append(_outcome(config, seed))
             if stop.is_set() and seed + 1 < config.seeds:
@@ -209,15 +209,9 @@ def read_weights(run: Path) -> dict[str, Any]:
     return weights
 
 
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write plain values, whole or not at all."""
-    with runtime.atomic(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
 def finish(config: FinetuneConfig, outcomes: list[Outcome], result: Result) -> FinetuneResult:
     """Write result.json, and summary.json last: with it the run counts as finished."""
-    write_json(config.out / RESULT, asdict(result))
+    runtime.write_json(config.out / RESULT, asdict(result))
     summary = {
         "steps": sum(outcome.steps for outcome in outcomes),
         "seeds": len(outcomes),
@@ -226,5 +220,5 @@ def finish(config: FinetuneConfig, outcomes: list[Outcome], result: Result) -> F
         "scores": {name: score["mean"] for name, score in result.scores.items()},
         "environment": runtime.environment(),
     }
-    write_json(config.out / SUMMARY, summary)
+    runtime.write_json(config.out / SUMMARY, summary)
     return FinetuneResult(str(config.out), result, "", read_weights(config.out))

@@ -127,7 +127,7 @@ def _loop(
     batches = log.timed(load_pairs(tables, draws, workers=config.workers, pin=team.device.type == "cuda"))
     gradients = GradientSum(model) if team.size > 1 else None
     bar = tqdm(total=total, initial=start, unit="step", desc="pretrain", disable=None if team.first else True)
-    with team.stop_requests() as stop, closing(bar), log:
+    with runtime.stop_requests(launched=team.size > 1) as stop, closing(bar), log:
         batch = next(batches, None)
         while batch is not None:
             lr = learning_rate(step, total, peak=config.lr, warmup=config.warmup)

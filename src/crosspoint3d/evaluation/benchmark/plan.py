@@ -9,7 +9,7 @@ from typing import Any
 
 from crosspoint3d.config import BenchmarkConfig, EvaluateConfig, Protocol, UsageError
 from crosspoint3d.evaluation.benchmark.sources import data_paths, encoder_paths, has_pictures
-from crosspoint3d.evaluation.benchmark.verbs import label
+from crosspoint3d.evaluation.benchmark.verbs import label, verb_and_options
 from crosspoint3d.evaluation.plain_values import entries, mapping, near, read_yaml, refuse_twice, typed
 from crosspoint3d.evaluation.published_numbers import DATASETS, PublishedNumber, dataset_of, published_rows
 from crosspoint3d.evaluation.verbs import VERBS
@@ -151,13 +151,7 @@ def _own_numbers(encoder: str, values: dict[Any, Any], labels: list[str], place:
 def _evaluation(
     entry: Any, common: dict[str, Any], protocols: tuple[Protocol, ...], dataset: str | None, place: str
 ) -> Evaluation:
-    if isinstance(entry, str):
-        entry = {entry: {}}
-    if not isinstance(entry, dict) or len(entry) != 1:
-        raise UsageError(f"{place}: expected the name of one evaluation, or `name: {{option: value}}`, got {entry!r}")
-    ((verb, given),) = entry.items()
-    if verb not in VERBS:
-        raise UsageError(f"{place}: no evaluation {verb!r}; {near(verb, VERBS)}")
+    verb, given = verb_and_options(entry, place)
     place = f"{place} ({verb})"
     config_class = VERBS[verb].config_class
     names = [f.name for f in dataclasses.fields(config_class) if f.name not in WITHHELD]

@@ -7,11 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from crosspoint3d import __version__
+from crosspoint3d import __version__, runtime
 from crosspoint3d.config_file import to_dict
 from crosspoint3d.evaluation.benchmark.table import Column, Outcome, Table, cell_published
 from crosspoint3d.evaluation.benchmark.verbs import main_scores
-from crosspoint3d.runtime import atomic
 
 FIELDS = ("encoder", "evaluation", "options", "protocol", "score", "mean", "std", "ci95", "n")
 
@@ -51,7 +50,7 @@ def _place(outcome: Outcome) -> dict[str, Any]:
 
 def write_csv(table: Table, path: Path) -> None:
     """Write `rows`; options as JSON, several published numbers of one score with `; ` between them."""
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with runtime.atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [*FIELDS, "chance", "published", "source", "result file"])
         writer.writeheader()
         for row in rows(table):
@@ -79,8 +78,7 @@ def write_json(table: Table, path: Path) -> None:
         "configs": [to_dict(outcome.config) for outcome in table.outcomes],
         "notes": table.notes,
     }
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    runtime.write_json(path, content)
 
 
 def _tests(column: Column) -> dict[str, Any]:

@@ -1,10 +1,12 @@
-"""How evaluations appear in the table: which of their scores, and under what name."""
+"""How evaluations are named in a file and appear in the table: which of their scores, and under what name."""
 
 import re
 from collections.abc import Iterable
 from typing import Any
 
 from crosspoint3d import config
+from crosspoint3d.evaluation.plain_values import near
+from crosspoint3d.evaluation.verbs import VERBS
 
 MAIN = {
     "linear": "overall_accuracy|mean_class_accuracy",
@@ -21,6 +23,24 @@ def main_scores(verb: str, scores: Iterable[str]) -> list[str]:
     """The scores that the table shows; the first one where none of the usual names is there."""
     names = list(scores)
     return [name for name in names if re.fullmatch(MAIN[verb], name)] or names[:1]
+
+
+def verb_and_options(entry: Any, place: str) -> tuple[str, Any]:
+    """The evaluation that an entry of a file names, alone or with its options, and what it gives as these.
+
+    Raises:
+        UsageError: it is no such entry; names the place in the file.
+    """
+    if isinstance(entry, str):
+        entry = {entry: {}}
+    if not isinstance(entry, dict) or len(entry) != 1:
+        raise config.UsageError(
+            f"{place}: expected the name of one evaluation, or `name: {{option: value}}`, got {entry!r}"
+        )
+    ((verb, given),) = entry.items()
+    if verb not in VERBS:
+        raise config.UsageError(f"{place}: no evaluation {verb!r}; {near(verb, VERBS)}")
+    return verb, given
 
 
 def label(verb: str, options: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from crosspoint3d.config import RECIPES, EvaluateConfig, PretrainConfig, SweepConfig, UsageError
 from crosspoint3d.evaluation.benchmark.sources import data_paths
-from crosspoint3d.evaluation.benchmark.verbs import label
+from crosspoint3d.evaluation.benchmark.verbs import label, verb_and_options
 from crosspoint3d.evaluation.plain_values import entries, mapping, near, read_yaml, refuse_twice, typed
 from crosspoint3d.evaluation.seeds import check
 from crosspoint3d.evaluation.verbs import VERBS
@@ -178,13 +178,7 @@ def _only_table(settings: list[Setting]) -> str | None:
 
 
 def _evaluation(entry: Any, data: Any, device: str, place: str) -> Evaluation:
-    if isinstance(entry, str):
-        entry = {entry: {}}
-    if not isinstance(entry, dict) or len(entry) != 1:
-        raise UsageError(f"{place}: expected the name of one evaluation, or `name: {{option: value}}`, got {entry!r}")
-    ((verb, given),) = entry.items()
-    if verb not in VERBS:
-        raise UsageError(f"{place}: no evaluation {verb!r}; {near(verb, VERBS)}")
+    verb, given = verb_and_options(entry, place)
     place = f"{place} ({verb})"
     config_class = VERBS[verb].config_class
     values = mapping(given if given is not None else {}, place, names_of(config_class, WITHHELD))

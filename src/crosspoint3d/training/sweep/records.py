@@ -8,9 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from crosspoint3d import __version__
+from crosspoint3d import __version__, runtime
 from crosspoint3d.config_file import to_dict
-from crosspoint3d.runtime import atomic
 from crosspoint3d.training.run_folder import SUMMARY
 from crosspoint3d.training.sweep.job import Job
 from crosspoint3d.training.sweep.table import Table
@@ -42,7 +41,7 @@ def rows(table: Table) -> list[dict[str, Any]]:
 def write_csv(table: Table, path: Path) -> None:
     """Write `rows`; the values of the seeds as `SEED=VALUE` with `; ` between them."""
     fields = [*table.heads, "evaluation", "score", *NUMBERS, "chance", "values", "difference to"]
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with runtime.atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [*fields, *(f"difference {name}" for name in DIFFERENCE)])
         writer.writeheader()
         for row in rows(table):
@@ -62,8 +61,7 @@ def write_json(table: Table, jobs: Sequence[Job], path: Path) -> None:
         "runs": [_run(job, path.parent) for job in jobs],
         "notes": table.notes,
     }
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    runtime.write_json(path, content)
 
 
 def _run(job: Job, root: Path) -> dict[str, Any]:
