@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosspoint3d.config import UsageError
-from crosspoint3d.data.pairs import Draw, DrawOrder, PairDataset, decode, load_pairs
+from crosspoint3d.data.order import Draw, DrawOrder
+from crosspoint3d.data.pairs import PairDataset, decode, load_pairs
 from tests.data.tables import example_table
 
 

@@ -11,7 +11,8 @@ from PIL import Image
 from crosspoint3d import cli
 from crosspoint3d.config import PrepareConfig
 from crosspoint3d.data.assemble import MeshError
-from crosspoint3d.data.pairs import DrawOrder, decode, load_pairs
+from crosspoint3d.data.order import DrawOrder
+from crosspoint3d.data.pairs import decode, load_pairs
 from crosspoint3d.data.prepare import prepare
 from crosspoint3d.data.published.shapenet_part_names import CATEGORIES
 from crosspoint3d.data.shapenet import NO_MODEL, find_models, is_published_layout

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from crosspoint3d.config import PretrainConfig, UsageError
-from crosspoint3d.data.pairs import Draw, share_of
+from crosspoint3d.data.order import Draw, share_of
 from crosspoint3d.training.distributed import VARIABLES, Place, place_from_environment, team
 from crosspoint3d.training.setup import validate
 

@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from crosspoint3d import runtime
 from crosspoint3d.config import MOST_POINTS_BY_DEFAULT, PretrainConfig, RunError, UsageError
-from crosspoint3d.data.pairs import DrawOrder, load_pairs, share_of
+from crosspoint3d.data.order import DrawOrder, share_of
+from crosspoint3d.data.pairs import load_pairs
 from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.losses import CrossPointLoss
 from crosspoint3d.models.crosspoint import CrossPoint

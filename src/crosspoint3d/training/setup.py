@@ -5,7 +5,7 @@ from torch import nn
 
 from crosspoint3d.config import PretrainConfig, UsageError
 from crosspoint3d.config_file import require_at_least
-from crosspoint3d.data.pairs import DrawOrder
+from crosspoint3d.data.order import DrawOrder
 from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.models.crosspoint import CrossPoint, build_crosspoint
 from crosspoint3d.models.tower import Tower
