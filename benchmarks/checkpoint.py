@@ -1,19 +1,26 @@
-"""What checkpoints cost: seconds to save and to load one of the full-size networks, as a share of --every steps.
+"""What checkpoints cost a run, with the full-size networks: DGCNN (k = 20) and ResNet-50 with heads, and Adam.
 
-    python benchmarks/checkpoint.py --step-ms 250 --json checkpoint.json
+    python benchmarks/checkpoint.py --step-ms 250 5000 --json checkpoint.json
     python benchmarks/checkpoint.py --device cuda --step-ms 100 --folder /scratch
 
-The networks are those of `pretrain`: DGCNN and ResNet-50 with heads, and AdamW after one update. A save is all that a
-run waits for: copies from the device, file, checksums, synchronisation with the disk, removal of the fourth oldest. A
-resume is all that --resume does beside building the networks: the newest file is checked and read twice, once for its
-step and once for its content; `fall_back_s` is the same with the newest one cut short. benchmarks/pretrain_step.py
-measures the milliseconds of a step.
+- `copy_s`: what a training waits for at a checkpoint, a copy of the state in host memory (median; the first copy, which
+  takes the memory from the system, is that of step 0).
+- `write_s`: from the start of that copy to the safe file: checksums, synchronisation with the disk, removal of the
+  fourth oldest. The training goes on meanwhile, but shares cores and memory: `lost_s` is by how much matrix products on
+  the same device fall behind their usual pace until the file is there.
+- `share`: copy and lost seconds as a share of --every steps of --step-ms (benchmarks/pretrain_step.py measures them).
+- `start_s`, `resumed_start_s`: from the call of `pretrain` to its first update on a small prepared table, for a new run
+  (which writes its first checkpoint) and with --resume (which checks and reads the newest); `resume_overhead_s` is what
+  the latter takes more, `fall_back_s` the same where the newest one is cut short.
 """
 
 import argparse
+import contextlib
+import io
 import json
 import statistics
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,55 +30,119 @@ import torch
 from pretrain_step import now
 
 from crosspoint3d import runtime
-from crosspoint3d.config import PretrainConfig
-from crosspoint3d.training import checkpoint
+from crosspoint3d.config import PrepareConfig, PretrainConfig
+from crosspoint3d.data.prepare import prepare
+from crosspoint3d.training import checkpoint, pretrain
 from crosspoint3d.training.checkpoint_files import newest_first
+from crosspoint3d.training.checkpoint_writer import CheckpointWriter
 from crosspoint3d.training.setup import build_model, build_optimizer
 
-TARGETS = {"share of the steps": 0.01, "resume s": 10.0}
+TARGETS = {"share": 0.01, "resume s": 10.0}
 QUICK: dict[str, Any] = {"width": 0.125, "emb_dims": 64, "image_encoder": "resnet18"}
 
 
-def measure(config: PretrainConfig, options: argparse.Namespace) -> dict[str, Any]:
-    """Median seconds of a save, a resume and a fall back, and the size of a file."""
-    device = runtime.pick_device(config.device)
+class Begun(Exception):  # noqa: N818
+    """The first update of a run was reached."""
+
+
+def trained(config: PretrainConfig, device: torch.device) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    """The networks and their optimizer after one update, so that it has its whole state."""
     model = build_model(config, device)
     optimizer = build_optimizer(config, model)
     for parameter in model.parameters():
         parameter.grad = torch.randn_like(parameter)
     optimizer.step()
-    step = iter(range(options.every, 10**9, options.every))
+    return model, optimizer
 
-    def seconds(work: Callable[[], Any]) -> float:
+
+def work_of(device: torch.device) -> Callable[[], float]:
+    """Seconds of a matrix product of some ten milliseconds."""
+    side = 16384 if device.type == "cuda" else 1536
+    left = torch.randn(side, side, device=device)
+
+    def work() -> float:
         began = now(device)
-        work()
+        left @ left
         return now(device) - began
 
-    def save() -> None:
-        checkpoint.save_checkpoint(config.out, model, optimizer, next(step), "rows")
+    return work
 
-    def resume() -> None:
-        checkpoint.checkpoint_step(config.out)
-        checkpoint.load_checkpoint(config.out, model, optimizer, "rows")
 
-    def median(work: Callable[[], Any]) -> float:
-        return statistics.median(seconds(work) for _ in range(options.repeats))
-
-    for _ in range(3):
-        save()
-    saved, resumed = median(save), median(resume)
-    newest = newest_first(config.out / checkpoint.FOLDER)[0]
-    size = newest.stat().st_size
-    with newest.open("r+b") as file:
-        file.truncate(size // 2)
+def measure_saves(config: PretrainConfig, repeats: int, every: int) -> dict[str, float]:
+    """Medians of the copy, of the whole write, and of what other work loses meanwhile."""
+    device = runtime.pick_device(config.device)
+    model, optimizer = trained(config, device)
+    work = work_of(device)
+    copies, writes, losses = [], [], []
+    with CheckpointWriter(config.out, model, optimizer, "rows") as writer:
+        for number in range(repeats + 1):
+            usual = statistics.median(work() for _ in range(20))
+            began = now(device)
+            writer.save((number + 1) * every)
+            copied = now(device)
+            spent = []
+            while writer.busy:
+                spent.append(work())
+            written = now(device)
+            if number:
+                copies.append(copied - began)
+                writes.append(written - began)
+                losses.append(max(0.0, sum(spent) - usual * len(spent)))
+    size = newest_first(config.out / checkpoint.FOLDER)[0].stat().st_size
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "mb": round(size / 1e6, 1),
-        "save_s": round(saved, 4),
-        "resume_s": round(resumed, 4),
-        "fall_back_s": round(median(resume), 4),
-        "steps_s": options.every * options.step_ms / 1000,
-        "share": round(saved / (options.every * options.step_ms / 1000), 5),
+        "copy_s": round(statistics.median(copies), 4),
+        "write_s": round(statistics.median(writes), 4),
+        "lost_s": round(statistics.median(losses), 4),
+    }
+
+
+def seconds_to_first_update(config: PretrainConfig) -> float:
+    """From the call of `pretrain` until it would make its first update."""
+
+    def reached(*_: Any, **__: Any) -> None:
+        raise Begun
+
+    update, pretrain.train_step = pretrain.train_step, reached  # type: ignore[assignment]
+    began = time.perf_counter()
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            pretrain.pretrain(config)
+    except Begun:
+        return time.perf_counter() - began
+    finally:
+        pretrain.train_step = update
+    raise RuntimeError("the run made no update")
+
+
+def measure_starts(config: PretrainConfig, repeats: int, folder: Path) -> dict[str, float]:
+    """Medians of the start of a new run, of one that goes on, and of one whose newest checkpoint is broken."""
+    prepare(PrepareConfig("procedural:16", folder / "table", points=256, views=1, image_size=32, workers=1))
+    new, resumed, fallen = [], [], []
+    for number in range(repeats + 1):
+        run = replace(
+            config, data=(folder / "table",), out=folder / f"run-{number}", points=128, batch_size=2, max_steps=9
+        )
+        new.append(seconds_to_first_update(run))
+        model, optimizer = trained(run, runtime.pick_device(run.device))
+        rows = torch.load(run.out / "checkpoint" / "step-00000000.pt", weights_only=True)["rows"]
+        for step in (3, 6):
+            checkpoint.save_checkpoint(run.out, model, optimizer, step, rows)
+        run = replace(run, resume=True)
+        resumed.append(seconds_to_first_update(run))
+        newest = newest_first(run.out / checkpoint.FOLDER)[0]
+        with newest.open("r+b") as file:
+            file.truncate(newest.stat().st_size // 2)
+        fallen.append(seconds_to_first_update(run))
+        for path in newest_first(run.out / checkpoint.FOLDER):
+            path.unlink()
+    start, resume, fall_back = (statistics.median(values[1:]) for values in (new, resumed, fallen))
+    return {
+        "start_s": round(start, 3),
+        "resumed_start_s": round(resume, 3),
+        "resume_overhead_s": round(resume - start, 3),
+        "fall_back_s": round(fall_back - start, 3),
     }
 
 
@@ -80,7 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
     parser.add_argument("--every", type=int, default=500, help="steps between checkpoints")
-    parser.add_argument("--step-ms", type=float, default=250, help="milliseconds of a step, as measured")
+    parser.add_argument("--step-ms", type=float, nargs="+", default=[250], help="milliseconds of a step, as measured")
     parser.add_argument("--folder", type=Path, help="where to write, on the disk to be measured")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=0)
@@ -91,12 +162,20 @@ def main() -> None:
         torch.set_num_threads(options.threads)
 
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        config = PretrainConfig(data=(Path("none"),), out=Path(folder), device=options.device)
-        result = measure(replace(config, **QUICK) if options.quick else config, options)
+        out = Path(folder) / "saves"
+        out.mkdir()
+        config = PretrainConfig(data=(Path("none"),), out=out, device=options.device, optimizer="adam")
+        config = replace(config, **QUICK) if options.quick else config
+        result: dict[str, Any] = measure_saves(config, options.repeats, options.every)
+        for path in newest_first(out / checkpoint.FOLDER):
+            path.unlink()
+        result |= measure_starts(config, options.repeats, Path(folder))
+    waits = result["copy_s"] + result["lost_s"]
+    result["share"] = {f"{ms:g} ms": round(waits / (options.every * ms / 1000), 6) for ms in options.step_ms}
     for name, value in result.items():
-        print(f"{name:12}{value:>14}")
+        print(f"{name:20}{value!s:>14}")
     if not options.quick:
-        found = {"share of the steps": result["share"], "resume s": max(result["resume_s"], result["fall_back_s"])}
+        found = {"share": max(result["share"].values()), "resume s": result["resumed_start_s"]}
         for name, most in TARGETS.items():
             print(f"{name}: {found[name]} ({'met' if found[name] < most else 'missed'}: below {most})")
     if options.json:

@@ -38,7 +38,7 @@ def batch_of(config: PretrainConfig, count: int) -> Pairs:
     """Random clouds of twice the points that are drawn, and noise for pictures."""
     generator = torch.Generator().manual_seed(0)
     clouds = torch.nn.functional.normalize(torch.randn(count, 2 * config.points, 3, generator=generator), dim=2)
-    size = (count, 3, config.image_size, config.image_size)
+    size = (count, 1, 3, config.image_size, config.image_size)
     return Pairs(clouds, torch.randint(0, 256, size, dtype=torch.uint8, generator=generator))
 
 

@@ -47,10 +47,10 @@ def synthetic(config: PretrainConfig, device: torch.device) -> Pairs:
     directions = torch.randn(config.batch_size, 2 * config.points, 3, generator=generator)
     axes = torch.empty(config.batch_size, 1, 3).uniform_(0.3, 1, generator=generator)
     pictures = torch.randint(
-        0, 256, (config.batch_size, 3, config.image_size, config.image_size), dtype=torch.uint8, generator=generator
+        0, 256, (config.batch_size, 1, 3, config.image_size, config.image_size), dtype=torch.uint8, generator=generator
     )
     batch = Pairs(torch.nn.functional.normalize(directions, dim=2) * axes, pictures)
-    return Pairs(*(part.pin_memory() for part in batch)) if device.type == "cuda" else batch
+    return Pairs(batch.points.pin_memory(), pictures.pin_memory()) if device.type == "cuda" else batch
 
 
 def median_seconds(work: Callable[[int], Any], repeats: int, device: torch.device) -> float:
@@ -88,8 +88,8 @@ def measure(config: PretrainConfig, repeats: int, device: torch.device) -> dict[
     whole = median_seconds(lambda step: train_step(config, model, optimizer, batch, step, config.lr), repeats, device)
     memory = peak_mib(device)
 
-    sizes = chunk_sizes(config.batch_size, config.chunk)
-    points, images = (part[: sizes[0]].to(device) for part in batch)
+    sizes = chunk_sizes(config.batch_size, config.at_once(config.batch_size))
+    points, images = batch.points[: sizes[0]].to(device), batch.images[: sizes[0], 0].to(device)
     generator = runtime.generator_for(config.seed, device=device)
     clouds, pictures = views(config, points, images, generator)
     assert pictures is not None

@@ -135,5 +135,7 @@ def test_the_options_of_pretrain_are_a_decision() -> None:
         *("projection_dims", "intra_weight", "cross_weight", "temperature", "points", "epochs", "max_steps"),
         *("batch_size", "optimizer", "lr", "weight_decay", "warmup", "grad_clip", "precision", "checkpoint_every"),
         *("log_every", "workers", "device", "threads", "seed", "resume", "chunk", "compile", "exclude"),
-        *("patches", "patch_points", "depth", "heads", "tensorboard", "wandb", "probe_every"),
+        *("patches", "patch_points", "depth", "heads", "tensorboard", "wandb", "probe_every", "accumulate"),
+        *("views", "view_loss", "learn_temperature", "queue", "consecutive", "image_weights", "freeze_images"),
+        *("pictures", "augmentation", "without"),
     }

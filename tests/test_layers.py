@@ -10,7 +10,7 @@ from tests.conftest import SOURCE, modules
 
 # A module may import from its own level and from those below; the first match of a dotted prefix counts.
 LEVELS = [
-    {"compiled", "config", "config_file", "runtime"},
+    {"address", "compiled", "config", "config_file", "flags", "runtime"},
     {"geometry", "part_colours", "parts_table"},
     {"transforms", "ops"},
     {"models", "losses", "data"},

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from crosspoint3d import losses
 from crosspoint3d.losses import crosspoint_loss, nt_xent, smoothed_cross_entropy
 
 
@@ -76,6 +77,122 @@ def test_refusals_name_the_cause() -> None:
         nt_xent(torch.ones(3, 4), torch.ones(3, 5))
     with pytest.raises(ValueError, match="temperature=0"):
         nt_xent(torch.ones(3, 4), torch.ones(3, 4), 0.0)
+
+
+def slow_multi_positive(a: Tensor, b: Tensor, temperature: Tensor, past: Tensor) -> Tensor:
+    """The docstring's formula, one anchor and one positive at a time; plain numbers of torch, for their gradient."""
+    samples, pictures = b.shape[:2]
+    unit = [(("a", i), a[i] / a[i].norm()) for i in range(samples)]
+    unit += [(("b", i), b[i, v] / b[i, v].norm()) for i in range(samples) for v in range(pictures)]
+    old = [row / row.norm() for row in past]
+
+    def mean_over(kind: str) -> Tensor:
+        terms = []
+        for place, ((own, sample), anchor) in enumerate(unit):
+            if own != kind:
+                continue
+            mine = [row for other, ((name, i), row) in enumerate(unit) if other != place and (name, i) != (own, sample)]
+            whole = torch.stack([(anchor @ row / temperature).exp() for row in [*mine, *old]]).sum()
+            for (name, i), positive in unit:
+                if name != own and i == sample:
+                    terms.append(-((anchor @ positive / temperature).exp() / whole).log())
+        return torch.stack(terms).mean()
+
+    return (mean_over("a") + mean_over("b")) / 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    batch=st.integers(2, 6),
+    pictures=st.integers(1, 4),
+    queued=st.integers(0, 5),
+    width=st.integers(1, 6),
+    seed=st.integers(0, 999),
+    temperature=st.floats(0.1, 2),
+)
+@pytest.mark.parametrize("at_once", [losses.MOST_ROWS_AT_ONCE, 0])
+def test_several_positives_and_a_queue_are_the_loop(
+    at_once: int, batch: int, pictures: int, queued: int, width: int, seed: int, temperature: float
+) -> None:
+    a, b = rows(batch, width, seed), rows(batch * pictures, width, seed + 1000).unflatten(0, (batch, pictures))
+    past = rows(queued, width, seed + 2000)
+    leaves = [part.requires_grad_() for part in (a, b, torch.tensor(temperature, dtype=torch.float64))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(losses, "MOST_ROWS_AT_ONCE", at_once)
+        loss = nt_xent(*leaves, past if queued else None)
+        gradients = torch.autograd.grad(3 * loss, leaves)
+    expected = slow_multi_positive(*leaves, past)
+    torch.testing.assert_close(loss, expected, rtol=1e-9, atol=1e-10)
+    wanted = torch.autograd.grad(3 * expected, leaves)
+    torch.testing.assert_close(gradients, wanted, rtol=1e-7, atol=1e-9)
+
+
+def test_one_of_several_positives_is_the_plain_loss() -> None:
+    a, b, past = rows(5, 7, 0), rows(5, 7, 1), rows(9, 7, 2)
+    for others in (None, past):
+        assert torch.equal(nt_xent(a, b[:, None], 0.2, others), nt_xent(a, b, 0.2, others))
+    assert nt_xent(a, b, 0.2).item() == pytest.approx(slow_nt_xent(a, b, 0.2), rel=1e-9)
+
+
+def test_equal_positives_and_their_order_change_little_and_nothing() -> None:
+    a, b = rows(4, 6, 0), rows(12, 6, 1).unflatten(0, (4, 3))
+    torch.testing.assert_close(nt_xent(a, b), nt_xent(a, b[:, [2, 0, 1]]))
+    eye = torch.eye(4, dtype=torch.float64)
+    # Orthogonal samples, V equal pictures: a cloud has V choices that fit and 3 (1 + V) that do not, a picture one.
+    for pictures in (1, 2, 4):
+        fits = math.exp(1 / 0.1)
+        expected = (math.log(pictures * fits + 3 + 3 * pictures) + math.log(fits + 3 + 3 * pictures)) / 2 - 1 / 0.1
+        assert nt_xent(eye, eye[:, None].expand(4, pictures, 4)).item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_queue_counts_as_negatives_of_every_anchor_and_gets_no_gradient() -> None:
+    eye, past = torch.eye(5, dtype=torch.float64)[:3], torch.eye(5, dtype=torch.float64)[3:].requires_grad_()
+    eye.requires_grad_()
+    loss = nt_xent(eye, eye, 0.1, 7 * past)
+    assert loss.item() == pytest.approx(math.log(math.exp(1 / 0.1) + 4 + 2) - 1 / 0.1, abs=1e-9)
+    loss.backward()
+    assert past.grad is None and eye.grad is not None
+
+
+@pytest.mark.parametrize("at_once", [losses.MOST_ROWS_AT_ONCE, 0])
+def test_gradient_of_a_learned_temperature_by_finite_differences(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(losses, "MOST_ROWS_AT_ONCE", at_once)
+    one, two, past = rows(3, 4, 0).requires_grad_(), rows(3, 4, 1).requires_grad_(), rows(5, 4, 4)
+    image, temperature = rows(6, 4, 2).unflatten(0, (3, 2)).requires_grad_(), torch.tensor(0.3, dtype=torch.float64)
+
+    def total(one: Tensor, two: Tensor, image: Tensor, temperature: Tensor) -> Tensor:
+        queue = (past[:2], past[2:4], past[:4].unflatten(0, (2, 2)))
+        return crosspoint_loss(one, two, image, temperature=temperature, cross_weight=0.5, past=queue).total
+
+    assert torch.autograd.gradcheck(total, (one, two, image, temperature.requires_grad_()))
+
+
+def test_a_temperature_as_a_tensor_is_the_number() -> None:
+    one, two, image = rows(4, 6, 0), rows(4, 6, 1), rows(8, 6, 2).unflatten(0, (4, 2))
+    heat = torch.tensor(0.25, dtype=torch.float64)  # a power of two: divisions are exact
+    number, tensor = (crosspoint_loss(one, two, image, temperature=value) for value in (0.25, heat))
+    torch.testing.assert_close(number, tensor, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("pictures", [1, 3])
+def test_crosspoint_loss_takes_the_queue_of_each_term(pictures: int) -> None:
+    one, two, image = rows(4, 6, 0), rows(4, 6, 1), rows(4 * pictures, 6, 2).unflatten(0, (4, pictures))
+    old_one, old_two, old = rows(5, 6, 3), rows(5, 6, 4), rows(5 * pictures, 6, 5).unflatten(0, (5, pictures))
+    loss = crosspoint_loss(one, two, image, temperature=0.2, past=(old_one, old_two, old))
+    heat = torch.tensor(0.2, dtype=torch.float64)
+    clouds = torch.cat([old_one, old_two])
+    torch.testing.assert_close(loss.intra_modal, slow_multi_positive(one, two[:, None], heat, clouds))
+    mixed = torch.cat([(old_one + old_two) / 2, old.flatten(0, 1)])
+    torch.testing.assert_close(loss.cross_modal, slow_multi_positive((one + two) / 2, image, heat, mixed))
+    alone = crosspoint_loss(one, two, None, temperature=0.2, cross_weight=0.0, past=(old_one, old_two, None))
+    torch.testing.assert_close(alone.total, loss.intra_modal)
+
+
+def test_shapes_of_several_positives_are_checked() -> None:
+    with pytest.raises(ValueError, match=r"a has shape \(3, 4\) and b \(2, 5, 4\); .* \(B, V, D\)"):
+        nt_xent(torch.ones(3, 4), torch.ones(2, 5, 4))
+    with pytest.raises(ValueError, match=r"b \(3, 0, 4\)"):
+        nt_xent(torch.ones(3, 4), torch.ones(3, 0, 4))
 
 
 def test_crosspoint_loss_uses_the_mean_of_unnormalised_projections() -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_origin
 
 from crosspoint3d import __version__, config
+from crosspoint3d.address import address_of, is_url
 from crosspoint3d.config_file import load_yaml
+from crosspoint3d.flags import as_flags, join_repeated, words_given
 
 
 class Verb(NamedTuple):
@@ -68,6 +70,7 @@ def run(arguments: list[str]) -> int:
         name, rest = _split(arguments)
         verb = VERBS[name]
         parsed = parse(name, rest)
+        _refuse_out_on_store(name, parsed)
         module, function = verb.function.split(":")
         with _plain_warnings():
             result = getattr(importlib.import_module(f"crosspoint3d.{module}"), function)(parsed)
@@ -84,6 +87,13 @@ def run(arguments: list[str]) -> int:
     if os.environ.get("RANK", "0") == "0":  # of several processes (torchrun) the first one speaks
         print(result)
     return getattr(result, "exit_code", 0)
+
+
+def _refuse_out_on_store(name: str, parsed: Any) -> None:
+    """Only tables lie on object stores: a folder of the name `s3:` is what nobody wants."""
+    out = getattr(parsed, "out", None)
+    if name != "prepare" and isinstance(out, Path) and is_url(out):
+        raise config.UsageError(f"--out {address_of(out)}: only tables lie on object stores; give a folder")
 
 
 @contextlib.contextmanager
@@ -127,8 +137,8 @@ def parse(name: str, arguments: list[str]) -> Any:
     import tyro
 
     config_class = VERBS[name].config_class
-    arguments = _join_repeated(config_class, arguments)
-    given = _given(config_class, arguments)
+    arguments = join_repeated(config_class, arguments)
+    given = words_given(config_class, arguments)
     values: dict[str, Any] = {}
     if given.get("config") == []:
         raise config.UsageError("--config: expected a YAML file after it")
@@ -142,7 +152,7 @@ def parse(name: str, arguments: list[str]) -> Any:
     if config_class is config.PretrainConfig:
         recipe = (given.get("recipe") or [values.get("recipe", "default")])[0]
         values = config.RECIPES.get(str(recipe), {}) | values
-    file_flags = _as_flags(config_class, {key: value for key, value in values.items() if key not in given})
+    file_flags = as_flags(config_class, {key: value for key, value in values.items() if key not in given})
     _mark_positional(config_class)
     return tyro.cli(
         config_class,
@@ -150,65 +160,6 @@ def parse(name: str, arguments: list[str]) -> Any:
         prog=f"crosspoint3d {name}",
         description=f"{config_class.__doc__} --config FILE.yaml sets any of the options; flags win.",
     )
-
-
-def _join_repeated(config_class: type, arguments: list[str]) -> list[str]:
-    """`--data A --data B` becomes `--data A B`, `--name=value` becomes `--name value`, underscores become hyphens.
-
-    A flag of one value that is given twice keeps the last one; `--data` keeps both, so that the parser can refuse them.
-    """
-    lists = {f"--{f.name.replace('_', '-')}" for f in dataclasses.fields(config_class) if get_origin(f.type) is tuple}
-    groups: dict[str, list[str]] = {"": []}
-    current = ""
-    for argument in arguments:
-        if argument.startswith("--"):
-            flag, equals, value = argument.partition("=")
-            current = flag.replace("_", "-")
-            repeated = groups.setdefault(current, [])
-            if current not in {"--data", *lists}:
-                repeated.clear()
-            repeated.extend([value] if equals else [])
-        else:
-            groups[current].append(argument)
-    return groups.pop("") + [word for flag, values in groups.items() for word in (flag, *values)]
-
-
-def _given(config_class: type, arguments: list[str]) -> dict[str, list[str]]:
-    """The fields that flags set, with their words; words that no flag takes set the positional fields in turn."""
-    kinds = {f.name: f for f in dataclasses.fields(config_class)}
-    positional = [name for name, f in kinds.items() if f.metadata.get("positional")]
-    given: dict[str, list[str]] = {}
-    current: str | None = None
-    for argument in arguments:
-        if argument.startswith("--"):
-            current = argument[2:].replace("-", "_")
-            current = current.removeprefix("no_") if current not in kinds else current
-            given[current] = []
-            if current in kinds and kinds[current].type is bool:
-                current = None
-        elif current is not None or positional:
-            name = current or positional.pop(0)
-            given.setdefault(name, []).append(argument)
-            if name not in kinds or get_origin(kinds[name].type) is not tuple:
-                current = None
-    return given
-
-
-def _as_flags(config_class: type, values: dict[str, Any]) -> list[str]:
-    flags: list[str] = []
-    places: list[str] = []
-    for f in dataclasses.fields(config_class):
-        if f.name not in values:
-            continue
-        value, flag = values[f.name], f"--{f.name.replace('_', '-')}"
-        words = [str(item) for item in (value if isinstance(value, list | tuple) else [value])]
-        if f.metadata.get("positional"):
-            places += words
-        elif f.type is bool and isinstance(value, bool):
-            flags.append(flag if value else flag.replace("--", "--no-", 1))
-        else:
-            flags += [flag, *words]
-    return places + flags
 
 
 def _mark_positional(config_class: type) -> None:

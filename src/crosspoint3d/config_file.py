@@ -7,15 +7,16 @@ from typing import Any
 
 import yaml
 
+from crosspoint3d.address import address_of
 from crosspoint3d.config import UsageError
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """The config as plain values (paths as strings), ready for YAML or JSON."""
+    """The config as plain values (paths and URLs as strings), ready for YAML or JSON."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, Path):
-            return str(value)
+            return address_of(value)
         if isinstance(value, tuple | list):
             return [plain(item) for item in value]
         return value

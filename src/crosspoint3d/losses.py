@@ -1,6 +1,6 @@
 """Objectives: CrossPoint's NT-Xent within clouds and between clouds and pictures; cross entropy with smoothed labels.
 
-Axis letters: B samples, D width of the joint space, Q labels.
+Axis letters: B samples, V pictures of each, M projections of earlier steps, D width of the joint space, Q labels.
 """
 
 from typing import NamedTuple
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from crosspoint3d.ops.nt_xent import streamed_nt_xent
+from crosspoint3d.ops.nt_xent import anchor_weights, left_out, mean_positive, streamed_nt_xent
 
 # Beyond, the float32 matrix (64 MiB here) and the four copies of it that autograd makes are what fills a small GPU.
 MOST_ROWS_AT_ONCE = 4096
@@ -24,48 +24,76 @@ class CrossPointLoss(NamedTuple):
     cross_modal: Float[Tensor, ""]
 
 
-def nt_xent(a: Float[Tensor, "B D"], b: Float[Tensor, "B2 D2"], temperature: float = 0.1) -> Float[Tensor, ""]:
+def nt_xent(
+    a: Float[Tensor, "B D"],
+    b: Float[Tensor, "B2 *V D2"],
+    temperature: float | Float[Tensor, ""] = 0.1,
+    past: Float[Tensor, "M D"] | None = None,
+) -> Float[Tensor, ""]:
     """Normalised temperature-scaled cross entropy (SimCLR, arXiv 2002.05709, equation 1).
 
     Row i of `a` and row i of `b` are each other's positive; the other 2B - 2 rows are an anchor's negatives:
     `-log(exp(s(a_i, b_i) / t) / sum over every row but a_i itself of exp(s(a_i, row) / t))`, s the cosine, averaged
-    over the 2B anchors. Computed in float32 whatever the inputs are, because bfloat16 cosines have two digits; above
-    4,096 anchors block by block (`ops.nt_xent`), without the 2B x 2B matrix in memory.
+    over the 2B anchors. Computed in float32 whatever the inputs are, because bfloat16 cosines have two digits; where
+    the matrix would have more elements than that of 4,096 anchors, block by block (`ops.nt_xent`), without it.
+
+    With V positives `b_iv` of each `a_i`, in the way of SupCon's L_out (arXiv 2004.11362, equation 2): the mean over
+    positives is outside the logarithm, and an anchor's other positives are among its choices.
+
+        L = 1/2 mean over i, v of -log(exp(s(a_i, b_iv) / t) / sum over rows in C(a_i) of exp(s(a_i, row) / t))
+          + 1/2 mean over i, v of -log(exp(s(b_iv, a_i) / t) / sum over rows in C(b_iv) of exp(s(b_iv, row) / t))
+
+    The choices `C(a_i)` are all rows but `a_i`, those of `b_iv` all but `b_i1 ... b_iV`: what belongs to one sample in
+    `b` is neither drawn together nor pushed apart. (SupCon draws it together: only 2 / (V + 1) of its pull would be
+    between `a` and `b`.) V = 1 is the first formula.
+
+    Rows of `past` are further choices of every anchor.
 
     Args:
         a: raw projections (B, D); normalised here.
-        b: raw projections (B, D) of the same samples.
-        temperature: divides the cosines.
+        b: raw projections (B, D) of the same samples, or (B, V, D).
+        temperature: divides the cosines; a number, or a tensor, whose sign is not looked at.
+        past: raw projections of other samples, taken without gradient.
 
     Raises:
         ValueError: the shapes differ, the batch holds fewer than two samples, or the temperature is not positive.
     """
-    if a.shape != b.shape:
-        raise ValueError(f"nt_xent: a has shape {tuple(a.shape)} and b {tuple(b.shape)}; they must be equal")
+    if b.ndim not in (2, 3) or b.numel() == 0 or a.shape != (b.shape[0], b.shape[-1]):
+        shapes = f"a has shape {tuple(a.shape)} and b {tuple(b.shape)}"
+        raise ValueError(f"nt_xent: {shapes}; they must be equal, or b (B, V, D) for a (B, D)")
     batch = len(a)
     if batch < 2:
         raise ValueError(f"nt_xent: a batch of {batch} has no negatives; use a batch of at least 2")
-    if not temperature > 0:
+    if not isinstance(temperature, Tensor) and not temperature > 0:
         raise ValueError(f"nt_xent: temperature={temperature} must be positive (the paper uses 0.1)")
     with torch.autocast(a.device.type, enabled=False):
         wide = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
+        if b.ndim == 3:
+            b = b.movedim(1, 0).flatten(0, 1)
         rows = F.normalize(torch.cat([a, b]).to(wide), dim=1)
-        if len(rows) > MOST_ROWS_AT_ONCE:
-            return streamed_nt_xent(rows, temperature)
+        if past is not None:
+            past = F.normalize(past.detach().to(wide), dim=1)
+        if len(rows) * (len(rows) + (0 if past is None else len(past))) > MOST_ROWS_AT_ONCE**2:
+            return streamed_nt_xent(rows, temperature, shapes=batch, past=past)
         logits = rows @ rows.T / temperature
-        itself = torch.eye(2 * batch, dtype=torch.bool, device=a.device)
-        positive = torch.arange(2 * batch, device=a.device).roll(batch)
-        return F.cross_entropy(logits.masked_fill(itself, -torch.inf), positive)
+        logits = logits.masked_fill(left_out(len(rows), batch, a.device), -torch.inf)
+        if past is not None:
+            logits = torch.cat([logits, rows @ past.T / temperature], dim=1)
+        if len(rows) == 2 * batch:
+            return F.cross_entropy(logits, torch.arange(2 * batch, device=a.device).roll(batch))
+        mean = (logits.logsumexp(1) * anchor_weights(rows, batch)).mean()
+        return mean - mean_positive(rows, batch) / temperature
 
 
 def crosspoint_loss(
     cloud_1: Float[Tensor, "B D"],
     cloud_2: Float[Tensor, "B D"],
-    image: Float[Tensor, "B D"] | None,
+    image: Float[Tensor, "B *V D"] | None,
     *,
-    temperature: float = 0.1,
+    temperature: float | Float[Tensor, ""] = 0.1,
     intra_weight: float = 1.0,
     cross_weight: float = 1.0,
+    past: tuple[Float[Tensor, "M D"], Float[Tensor, "M D"], Float[Tensor, "M *V D"] | None] | None = None,
 ) -> CrossPointLoss:
     """IMID plus CMID (CrossPoint, arXiv 2203.00680, equations 3 to 7).
 
@@ -75,10 +103,13 @@ def crosspoint_loss(
     Args:
         cloud_1: projections (B, D) of the clouds under one augmentation.
         cloud_2: projections (B, D) of the same clouds under another.
-        image: projections (B, D) of a picture of each, or None when `cross_weight` is 0 (the term is then NaN).
+        image: projections (B, D) of a picture of each, or (B, V, D) of V pictures that are all positives of their
+            cloud (see `nt_xent`), or None when `cross_weight` is 0 (the term is then NaN).
         temperature: divides the cosines of both terms.
         intra_weight: weight of the intra-modal term.
         cross_weight: weight of the cross-modal term.
+        past: what the first three arguments were for shapes of earlier steps, as further negatives: their clouds
+            (2M rows) for the intra-modal term, the mean of their clouds and their pictures (2M or more) for the other.
 
     Raises:
         ValueError: a weight is negative, both are 0, `image` is missing though its term counts, or `nt_xent` refuses.
@@ -91,12 +122,16 @@ def crosspoint_loss(
     if image is None and cross_weight > 0:
         raise ValueError(f"crosspoint_loss: cross_weight={cross_weight} needs image projections, got None")
     with torch.set_grad_enabled(torch.is_grad_enabled() and intra_weight > 0):
-        intra_modal = nt_xent(cloud_1, cloud_2, temperature)
+        others = None if past is None else torch.cat(past[:2])
+        intra_modal = nt_xent(cloud_1, cloud_2, temperature, others)
     if image is None:
         cross_modal = torch.full_like(intra_modal, torch.nan)
         return CrossPointLoss(intra_weight * intra_modal, intra_modal, cross_modal)
     with torch.set_grad_enabled(torch.is_grad_enabled() and cross_weight > 0):
-        cross_modal = nt_xent((cloud_1 + cloud_2) / 2, image, temperature)
+        others = None
+        if past is not None and past[2] is not None:
+            others = torch.cat([(past[0] + past[1]) / 2, past[2].flatten(0, -2)])
+        cross_modal = nt_xent((cloud_1 + cloud_2) / 2, image, temperature, others)
     total = intra_weight * intra_modal + cross_weight * cross_modal
     return CrossPointLoss(total, intra_modal, cross_modal)
 

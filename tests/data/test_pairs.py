@@ -1,72 +1,145 @@
-"""The training loader: every row once an epoch, the same batches for the same (seed, step)."""
+"""The training loader: the batches that were drawn, on the device, a bounded number ahead."""
 
-from itertools import islice
-from pathlib import Path
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from torch import Tensor
 
-from crosspoint3d.config import UsageError
-from crosspoint3d.data.order import Draw, DrawOrder
-from crosspoint3d.data.pairs import PairDataset, decode, load_pairs
+from crosspoint3d.config import RunError, UsageError
+from crosspoint3d.data.batches import BatchReader
+from crosspoint3d.data.order import Draw
+from crosspoint3d.data.pairs import AHEAD, Pairs, load_pairs
+from crosspoint3d.data.table import ShapeTable
 from tests.data.tables import example_table
+from tests.data.test_batches import random_draws
 
 
-def order_of(*sizes: int, batch: int = 4, weights: tuple[float, ...] = (), seed: int = 0) -> DrawOrder:
-    return DrawOrder(tuple(np.arange(size) for size in sizes), batch, weights, seed)
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> list[ShapeTable]:
+    folder = tmp_path_factory.mktemp("data")
+    return [example_table(folder / "a", 8), example_table(folder / "b", 4)]
 
 
-@given(st.integers(4, 40), st.integers(1, 40), st.integers(0, 9))
-def test_an_epoch_holds_no_row_twice(first: int, second: int, seed: int) -> None:
-    order = order_of(first, second, seed=seed)
-    draws = [(draw.table, draw.row) for batch in order.epoch(1) for draw in batch]
-    assert len(draws) == order.steps * 4 == (first + second) // 4 * 4
-    assert len(set(draws)) == len(draws)
+def drawn(count: int) -> list[list[Draw]]:
+    return [random_draws([8, 4], 4, seed) for seed in range(count)]
 
 
-@given(st.integers(0, 25), st.integers(1, 12))
-def test_starting_later_gives_the_rest_of_the_same_batches(start: int, more: int) -> None:
-    order = order_of(13, 9)
-    assert list(order.from_step(start, start + more)) == list(order.from_step(0, start + more))[start:]
+def assert_drawn(pairs: list[Pairs], tables: list[ShapeTable], views: int, draws: list[list[Draw]]) -> None:
+    reader = BatchReader(tables, views=views)
+    for got, batch in zip(pairs, map(reader.read, draws), strict=True):
+        assert got.points.dtype == torch.float32 and got.points.is_contiguous()
+        np.testing.assert_array_equal(got.points.numpy(), batch.points.astype(np.float32))
+        if batch.images is None:
+            assert got.images is None
+        else:
+            assert got.images is not None and got.images.is_contiguous()
+            np.testing.assert_array_equal(got.images.permute(0, 1, 3, 4, 2).numpy(), batch.images)
 
 
-def test_epochs_and_seeds_differ() -> None:
-    first, second = (list(order_of(40).epoch(number)) for number in (0, 1))
-    assert first != second
-    assert first != list(order_of(40, seed=1).epoch(0))
+@pytest.mark.parametrize(("workers", "views"), [(0, 0), (0, 1), (0, 3), (1, 2)])
+def test_batches_hold_the_rows_asked_for(workers: int, views: int, tables: list[ShapeTable]) -> None:
+    draws = drawn(5)
+    assert_drawn(list(load_pairs(tables, iter(draws), workers=workers, views=views)), tables, views, draws)
 
 
-def test_weights_decide_the_share_of_each_table() -> None:
-    draws = [draw for batch in order_of(50, 1000, weights=(3.0, 1.0)).epoch(0) for draw in batch]
-    share = np.mean([draw.table == 0 for draw in draws])
-    assert 0.7 < share < 0.8
-    counts = np.bincount([draw.row for draw in draws if draw.table == 0], minlength=50)
-    assert counts.max() - counts.min() <= 1
+def test_what_is_missing_is_said_at_once_and_what_is_broken_in_its_turn(
+    tables: list[ShapeTable], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="no depth pictures"):
+        load_pairs(tables, iter(drawn(1)), workers=0, pictures="depth")
+    take = ShapeTable.take_arrow
+    calls = iter(range(9))
+
+    def failing(self: ShapeTable, *arguments: Any) -> Any:
+        if next(calls) == 4:
+            raise RunError("table is broken")
+        return take(self, *arguments)
+
+    monkeypatch.setattr(ShapeTable, "take_arrow", failing)
+    pairs = load_pairs(tables[:1], iter([random_draws([8], 4, seed) for seed in range(9)]), workers=0)
+    for _ in range(4):
+        next(pairs)
+    with pytest.raises(RunError, match="table is broken"):
+        next(pairs)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_batches_hold_the_rows_asked_for(workers: int, tmp_path: Path) -> None:
-    tables = [example_table(tmp_path / "a", 8), example_table(tmp_path / "b", 4)]
-    order = order_of(8, 4)
-    batches = list(order.from_step(2, 5))
-    loaded = list(load_pairs(tables, iter(batches), workers=workers, pin=False))
-    assert len(loaded) == 3
-    for draws, pairs in zip(batches, loaded, strict=True):
-        for i, draw in enumerate(draws):
-            row = tables[draw.table].take([draw.row], ["points", "views"])
-            torch.testing.assert_close(pairs.points[i], torch.from_numpy(row["points"][0]))
-            picture = decode(row["views"][0][draw.view % 2])
-            np.testing.assert_array_equal(pairs.images[i].permute(1, 2, 0).numpy(), picture)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_memory_is_bounded(workers: int, tables: list[ShapeTable]) -> None:
+    asked = 0
+
+    def counted() -> Iterator[list[Draw]]:
+        nonlocal asked
+        for draws in drawn(20):
+            asked += 1
+            yield draws
+
+    pairs = load_pairs(tables, counted(), workers=workers)
+    for number in (1, 2, 3):
+        next(pairs)
+        most, until = number + AHEAD + workers, time.monotonic() + 20
+        while asked < most and time.monotonic() < until:
+            time.sleep(0.01)
+        time.sleep(0.05)
+        assert asked == most
+    pairs.close()
+    assert asked <= most and not any(thread.name == "ahead" for thread in threading.enumerate())
 
 
-def test_tables_with_pictures_of_different_sizes_are_refused(tmp_path: Path) -> None:
-    tables = [example_table(tmp_path / "a", 2), example_table(tmp_path / "b", 2, size=48)]
-    with pytest.raises(UsageError, match="different sizes"):
-        PairDataset(tables)[[Draw(0, 0, 0), Draw(1, 0, 0)]]
+class FakeCuda:
+    """Notes what is asked of CUDA and in which thread; tensors stay where they are."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.calls: list[tuple[str, str]] = []
+        self.device = torch.device("cpu")
+        self.pinned: list[Tensor] = []
+        patch.setattr(torch.cuda, "Stream", lambda device: self)
+        patch.setattr(torch.cuda, "stream", self.entered)
+        patch.setattr(torch.cuda, "current_stream", lambda device: self)
+        patch.setattr(Tensor, "pin_memory", lambda tensor: self.pin(tensor))
+        patch.setattr(Tensor, "is_pinned", lambda tensor: any(tensor is one for one in self.pinned))
+        patch.setattr(Tensor, "record_stream", lambda tensor, stream: self.note("record_stream"))
+        move = Tensor.to
+        patch.setattr(Tensor, "to", lambda tensor, *a, **k: self.note(f"to {k}") or move(tensor, *a, **k))
+
+    def note(self, call: str) -> None:
+        self.calls.append((call, threading.current_thread().name))
+
+    @contextmanager
+    def entered(self, _: Any) -> Iterator[None]:
+        self.note("enter")
+        yield
+        self.note("leave")
+
+    def pin(self, tensor: Tensor) -> Tensor:
+        self.note("pin")
+        self.pinned.append(tensor.clone())
+        return self.pinned[-1]
+
+    def record_event(self) -> str:
+        self.note("event")
+        return f"event {len(self.calls)}"
+
+    def wait_event(self, event: str) -> None:
+        self.note("wait")
 
 
-def test_from_step_never_ends_early() -> None:
-    assert sum(1 for _ in islice(order_of(9).from_step(0, 1000), 1000)) == 1000
+@pytest.mark.parametrize("views", [0, 2])
+def test_copies_to_cuda_run_beside_the_step_and_it_waits_for_them(
+    views: int, tables: list[ShapeTable], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draws, parts = drawn(3), 2 if views else 1
+    with monkeypatch.context() as patch:
+        fake = FakeCuda(patch)
+        pairs = list(load_pairs(tables, iter(draws), workers=0, device="cuda", views=views))
+    assert_drawn(pairs, tables, views, draws)
+    reading = [call for call, thread in fake.calls if thread == "ahead"]
+    training = [call for call, thread in fake.calls if thread != "ahead"]
+    copied = ["to {'non_blocking': True}"] * parts
+    assert reading == ["enter", *["pin"] * parts, *copied, "event", "leave"] * 3
+    assert training == ["wait", *["record_stream"] * parts] * 3

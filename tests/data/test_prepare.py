@@ -14,7 +14,7 @@ import trimesh
 
 from crosspoint3d import cli
 from crosspoint3d.config import PrepareConfig, UsageError
-from crosspoint3d.data.pairs import decode
+from crosspoint3d.data.batches import decode
 from crosspoint3d.data.prepare import prepare
 from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.geometry import camera_matrix
@@ -226,6 +226,6 @@ def test_an_out_that_is_no_table_is_refused(kind: str, tmp_path: Path) -> None:
     if kind == "folder":
         out.mkdir()
         (out / "mine.txt").write_text("x")
-    out = Path("s3://bucket/t") if kind == "url" else out
+    out = Path("ftp://host/t") if kind == "url" else out
     with pytest.raises(UsageError, match="--out"):
         prepare(PrepareConfig("procedural:2", out, workers=1, **SMALL))

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from crosspoint3d import cli
-from crosspoint3d.config import PrepareConfig
+from crosspoint3d.config import PrepareConfig, UsageError
 from crosspoint3d.data.assemble import MeshError
+from crosspoint3d.data.batches import decode
 from crosspoint3d.data.order import DrawOrder
-from crosspoint3d.data.pairs import decode, load_pairs
+from crosspoint3d.data.pairs import load_pairs
 from crosspoint3d.data.prepare import prepare
 from crosspoint3d.data.published.shapenet_part_names import CATEGORIES
 from crosspoint3d.data.shapenet import NO_MODEL, find_models, is_published_layout
@@ -87,9 +88,10 @@ def test_a_training_batch_can_be_drawn(tmp_path: Path) -> None:
     for i in range(4):
         model(tmp_path / "in", CHAIR, f"m{i}", seed=i, pictures=2 + i % 2, metadata=False)
     _, table = run(tmp_path / "in", tmp_path / "t")
-    order = DrawOrder((table.select("train", or_null=True),), 4, (), 0)
-    (batch,) = load_pairs([table], order.epoch(0), workers=0, pin=False)
-    assert batch.points.shape == (4, 64, 3) and batch.images.shape == (4, 3, SIZE, SIZE)
+    order = DrawOrder((table.index("train", or_null=True),), 4, (), 0)
+    (batch,) = load_pairs([table], order.epoch(0), workers=0)
+    assert batch.points.shape == (4, 64, 3)
+    assert batch.images is not None and batch.images.shape == (4, 1, 3, SIZE, SIZE)
 
 
 def test_what_is_broken_or_missing_is_counted(tmp_path: Path) -> None:
@@ -186,3 +188,10 @@ def test_names_of_synsets() -> None:
     assert len(SYNSETS) == 57 == len(set(SYNSETS.values()))
     assert {name.lower() for name in CATEGORIES} <= set(SYNSETS.values())
     assert all(len(number) == 8 and number.isdecimal() for number in SYNSETS)
+
+
+def test_ready_made_pictures_have_no_depth(tmp_path: Path) -> None:
+    model(tmp_path / "in", CHAIR, "a")
+    with pytest.raises(UsageError, match=r"--depth: the pictures of .* are ready-made"):
+        run(tmp_path / "in", tmp_path / "out", depth=True)
+    assert not (tmp_path / "out").exists()

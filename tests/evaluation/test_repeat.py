@@ -147,6 +147,9 @@ def test_a_segmentation_repeats_from_its_record(tmp_path: Path, monkeypatch: pyt
     assert "instance_miou" in repetition.differences and set(repetition.differences.values()) == {0.0}
     again = read_result(tmp_path / "out" / "repeated" / "result.json").protocol["config"]
     assert again["votes"] == 2 and again["points"] == 10 and again["model"] == first.model
+    with pytest.raises(UsageError, match="--cache: evaluate segmentation keeps no features; leave it out"):
+        repeat(RepeatConfig(tmp_path / "out", cache=True, out=tmp_path / "other"))
+    assert not (tmp_path / "other").exists()
     other = repeat(RepeatConfig(tmp_path / "out", encoder=str(tmp_path / "model-1"), out=tmp_path / "other"))
     assert other.exit_code == 1 and list(other.circumstances) == ["encoder"]
 

@@ -26,7 +26,7 @@ def picture(seed: int) -> bytes:
 
 
 def shapes(drawn: bool = False, views: int = 2) -> Any:
-    def load(spec: str, split: str | None = "test", *, seed: int) -> PicturedClouds:
+    def load(spec: str, split: str | None = "test", *, seed: int, column: str = "views") -> PicturedClouds:
         assert split == "test"
         points = np.random.default_rng(seed if drawn else 0).normal(size=(SHAPES, 32, 3)).astype(np.float32)
         pictures = [[picture(2 * row + view) for view in range(views)] for row in range(SHAPES)]

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,20 @@ def test_an_unfinished_training_says_how_to_go_on(verb: str, tmp_path: Path) -> 
         UsageError, match=r"neither image_encoder/ nor config\.json is in this folder; use a run folder"
     ):
         load_image_encoder(run)
+
+
+def test_an_unfinished_training_of_parts_of_an_earlier_version_is_not_one_of_categories(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    write_config(FinetuneSegmentConfig("random:pointnet", "procedural:96", run))
+    lines = (run / "config.yaml").read_text().splitlines(keepends=True)
+    (run / "config.yaml").write_text(
+        "".join(line for line in lines if not line.startswith(("loss_over", "categories")))
+    )
+    (run / "seed-0").mkdir()
+    for name, verb in (("accuracy", "classify"), ("instance_miou", "segment")):
+        (run / "seed-0" / "metrics.jsonl").write_text(json.dumps({"step": 4, f"val/{name}": 0.5}) + "\n")
+        with pytest.raises(UsageError, match=f"go on with `crosspoint3d finetune {verb} --out"):
+            load_segmenter(run)
 
 
 def test_k_must_apply(runs: Path) -> None:

@@ -211,7 +211,13 @@ def test_refusals_name_argument_value_and_remedy() -> None:
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
 def test_categories_may_be_of_any_integer_type(dtype: torch.dtype) -> None:
     model, (points, category) = segmenter().eval(), given()
-    assert torch.equal(model(points, category.to(dtype)), model(points, category))
+    expected = model(points, category)
+    assert torch.equal(model(points, category.to(dtype)), expected)
+    array = category.to(dtype).numpy()
+    array.flags.writeable = False
+    assert torch.equal(model(points, array), expected)
+    with pytest.raises(ValueError, match=r"category: \(2,\) of .* for 6 clouds; give one integer a cloud"):
+        model(points, array[:2])
 
 
 def test_clouds_and_categories_of_other_shapes_are_refused(without_shape_checks: None) -> None:

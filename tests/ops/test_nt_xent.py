@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from crosspoint3d import losses
 from crosspoint3d.losses import nt_xent
+from crosspoint3d.ops import nt_xent as nt_xent_blocks
 from crosspoint3d.ops.nt_xent import streamed_nt_xent
 
 
@@ -99,6 +100,69 @@ def test_no_matrix_of_all_pairs_is_ever_made() -> None:
     with largest_tensor() as seen:
         with_gradient(plain, raw, 0.1)
     assert seen.elements == 256 * 256
+
+
+def whole(a: Tensor, b: Tensor, temperature: Tensor | float, past: Tensor | None) -> Tensor:
+    """`nt_xent` with its matrix."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(losses, "MOST_ROWS_AT_ONCE", 10**9)
+        return nt_xent(a, b, temperature, past)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shapes=st.integers(2, 12),
+    pictures=st.integers(1, 4),
+    queued=st.integers(0, 30),
+    height=st.integers(1, 70),
+    seed=st.integers(0, 999),
+    temperature=st.floats(0.02, 2),
+)
+def test_any_blocks_of_several_pictures_and_a_queue_are_the_matrix(
+    shapes: int, pictures: int, queued: int, height: int, seed: int, temperature: float
+) -> None:
+    leaf = projections(shapes * (1 + pictures), 5, seed).requires_grad_()
+    heat = torch.tensor(temperature, dtype=torch.float64, requires_grad=True)
+    past = projections(queued, 5, seed + 1) if queued else None
+    unit = None if past is None else F.normalize(past, dim=1)
+    loss = streamed_nt_xent(F.normalize(leaf, dim=1), heat, height, shapes=shapes, past=unit)
+    b = leaf[shapes:].unflatten(0, (pictures, shapes)).movedim(0, 1)
+    expected = whole(leaf[:shapes], b, heat, past)
+    torch.testing.assert_close(loss, expected, rtol=1e-10, atol=1e-10)
+    got, wanted = (torch.autograd.grad(value, (leaf, heat)) for value in (loss, expected))
+    torch.testing.assert_close(got, wanted, rtol=1e-7, atol=1e-9)
+    fixed = streamed_nt_xent(F.normalize(leaf, dim=1), temperature, height, shapes=shapes, past=unit)
+    assert torch.equal(fixed, loss)
+    torch.testing.assert_close(torch.autograd.grad(fixed, leaf)[0], got[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("shapes", "pictures", "queued"), [(64, 3, 0), (64, 1, 600), (32, 4, 300)])
+def test_neither_pictures_nor_a_queue_bring_the_matrix_back(
+    shapes: int, pictures: int, queued: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = shapes * (1 + pictures)
+    monkeypatch.setattr(losses, "MOST_ROWS_AT_ONCE", 64)
+    monkeypatch.setattr(nt_xent_blocks, "MOST_ELEMENTS", 16 * max(count, queued))
+    a, b = projections(shapes, 4, 0).requires_grad_(), projections(shapes * pictures, 4, 1).requires_grad_()
+    past = projections(queued, 4, 2) if queued else None
+    heat = torch.tensor(0.1, requires_grad=True)
+    with largest_tensor() as seen:
+        nt_xent(a, b.unflatten(0, (shapes, pictures)), heat, past).backward()
+    assert seen.elements == 16 * max(count, queued)
+    with largest_tensor() as seen:
+        whole(a, b.unflatten(0, (shapes, pictures)), heat, past)
+    assert seen.elements >= count * count
+
+
+def test_a_queue_alone_can_call_for_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(losses, "MOST_ROWS_AT_ONCE", 100)
+    monkeypatch.setattr(nt_xent_blocks, "MOST_ELEMENTS", 5000)
+    a, b = projections(10, 4, 0), projections(10, 4, 1)
+    for queued, most in ((479, 20 * 479 + 20 * 20), (481, 5000)):
+        with largest_tensor() as seen:
+            nt_xent(a, b, 0.1, projections(queued, 4, 2))
+        assert (20 * (20 + queued) <= 100**2) == (seen.elements == 20 * (20 + queued))
+        assert seen.elements <= most
 
 
 def test_nt_xent_streams_large_batches(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ import dataclasses
 import multiprocessing
 import os
 import signal
+import threading
+import time
 import warnings
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -16,11 +18,15 @@ import torch
 import torch._dynamo  # which the first optimizer of a process would import, for seconds
 
 from crosspoint3d.config import PretrainConfig
-from crosspoint3d.training import metrics
+from crosspoint3d.training import loop, metrics
 from crosspoint3d.training import pretrain as recipe
 
 PLACES = ("step", "metrics", "checkpoint", "rename")
-"""Where a life can end: before a step's update, in the middle of a line, of a file, and before it gets its name."""
+"""Where a life can end: before a step's update, in the middle of a line, of a file, and before it gets its name.
+
+Two more are no places of chance: `settled` is `step` with no checkpoint being written, `behind` is two steps after
+a checkpoint of which half is written.
+"""
 warnings.filterwarnings("ignore", message="lance is not fork-safe")  # it is not in use yet where the lives are forked
 _forks = multiprocessing.get_context("forkserver") if "forkserver" in multiprocessing.get_all_start_methods() else None
 
@@ -52,10 +58,16 @@ def _run(config: PretrainConfig, place: str, step: int) -> None:
 
 
 def _plan_death(place: str, at: int) -> None:
-    update, append, save, replace = recipe.train_step, metrics.append, torch.save, Path.replace
+    update, append, save, replace = loop.train_step, metrics.append, torch.save, Path.replace
+    halfway = threading.Event()
 
     def train_step(*arguments: Any, **named: Any) -> Any:
-        if place == "step" and arguments[4] == at:
+        if place in ("step", "settled") and arguments[4] == at:
+            if place == "settled":
+                _wait_for_the_write()
+            _die()
+        if place == "behind" and arguments[4] == at + 2:
+            halfway.wait(60)
             _die()
         return update(*arguments, **named)
 
@@ -68,8 +80,11 @@ def _plan_death(place: str, at: int) -> None:
 
     def save_state(state: dict[str, Any], path: Path) -> None:
         save(state, path)
-        if place == "checkpoint" and state["step"] >= at:
+        if place in ("checkpoint", "behind") and state["step"] >= at:
             os.truncate(path, path.stat().st_size // 2)
+            if place == "behind":
+                halfway.set()
+                time.sleep(60)
             _die()
 
     def rename(path: Path, target: Path) -> Path:
@@ -78,8 +93,13 @@ def _plan_death(place: str, at: int) -> None:
             _die()
         return replace(path, target)
 
-    recipe.train_step, metrics.append = train_step, append_line  # type: ignore[assignment]
+    loop.train_step, metrics.append = train_step, append_line  # type: ignore[assignment]
     torch.save, Path.replace = save_state, rename  # type: ignore[assignment,method-assign]
+
+
+def _wait_for_the_write() -> None:
+    while any(thread.name == "crosspoint3d-checkpoint" for thread in threading.enumerate()):
+        time.sleep(0.01)
 
 
 def _die() -> None:

@@ -1,7 +1,7 @@
 """One process of a distributed run, with a fault: `python -m tests.training.member FAULT COMMAND LINE`.
 
-FAULT is a name, the rank it hits and the step (from 0) at which it does: `kill:1:2`, `raise:1:2`, `hang:1:2`,
-`nan:0:2`, `interrupt:1:2`, or `none`.
+FAULT is a name, the rank it hits (or `all`) and the step (from 0) at which it does: `kill:1:2`, `kill:all:2`,
+`raise:1:2`, `hang:1:2`, `full:0:2` (the disk, from then on), `nan:0:2`, `interrupt:1:2`, or `none`.
 """
 
 import os
@@ -12,32 +12,38 @@ from typing import Any
 import torch
 
 from crosspoint3d import cli
-from crosspoint3d.training import pretrain, watch
+from crosspoint3d.training import loop, watch
 
 
 def main(fault: str, arguments: list[str]) -> int:
     """Run the command line with `train_step` as the fault has it."""
     torch.set_num_threads(1)
     name, rank, at = [*fault.split(":"), "0", "0"][:3]
-    train_step = pretrain.train_step
+    train_step = loop.train_step
 
     def faulty(*given: Any) -> Any:
         outcome = None
-        if given[4] == int(at) and os.environ["RANK"] == rank:
+        if given[4] == int(at) and rank in (os.environ["RANK"], "all"):
             if name in ("kill", "interrupt", "hang"):
                 numbers = {"kill": signal.SIGKILL, "interrupt": signal.SIGTERM, "hang": signal.SIGSTOP}
                 os.kill(os.getpid(), numbers[name])
             elif name == "raise":
                 raise ValueError("the disk of this machine is on fire")
+            elif name == "full":
+                torch.save = _no_space
             elif name == "nan":
                 outcome = train_step(*given)
                 return outcome._replace(gradient_norm=outcome.gradient_norm * torch.nan)
         return train_step(*given)
 
-    pretrain.train_step = faulty  # type: ignore[assignment]
+    loop.train_step = faulty  # type: ignore[assignment]
     if name == "hang":
         watch.INTERVAL, watch.GRACE = 0.5, 2.0
     return cli.run(arguments)
+
+
+def _no_space(*_: Any) -> None:
+    raise OSError(28, "No space left on device")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from crosspoint3d.config import PretrainConfig, UsageError
-from crosspoint3d.data.order import Draw, share_of
 from crosspoint3d.training.distributed import VARIABLES, Place, place_from_environment, team
 from crosspoint3d.training.setup import validate
 
@@ -39,13 +38,6 @@ def test_the_place_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RANK")
     with pytest.raises(UsageError, match="RANK not set"):
         place_from_environment()
-
-
-def test_shares_are_in_order_without_overlap() -> None:
-    batches = [[Draw(0, row, 0) for row in range(start, start + 6)] for start in (0, 6)]
-    shares = [list(share_of(iter(batches), rank, 3)) for rank in range(3)]
-    assert [[draw for part in parts for draw in part] for parts in zip(*shares, strict=True)] == batches
-    assert list(share_of(iter(batches), 0, 1)) == batches
 
 
 @pytest.mark.parametrize(

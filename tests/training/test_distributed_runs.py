@@ -4,12 +4,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 from crosspoint3d.config import PretrainConfig
@@ -85,13 +87,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run by torchrun that nothing stopped."""
-    run = tmp_path_factory.mktemp("whole") / "run"
+def by_torchrun(run: Path, data: Path, *before: str) -> subprocess.CompletedProcess[str]:
+    """Both processes by torchrun; `before` is the module and what comes before the verb's options, or more of them."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    done = subprocess.run(
-        [*launch, "crosspoint3d", "pretrain", "--data", str(data), "--out", str(run), *OPTIONS, "--workers", "1"],
+    return subprocess.run(
+        [*launch, *before, "--data", str(data), "--out", str(run), *OPTIONS],
         env=environment(),
         capture_output=True,
         text=True,
@@ -99,6 +99,13 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=False,
         timeout=300,
     )
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run by torchrun that nothing stopped."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    done = by_torchrun(run, data, "crosspoint3d", "pretrain", "--workers", "1")
     assert done.returncode == 0, done.stderr
     assert f"{STEPS} steps" in done.stdout
     return run
@@ -138,12 +145,54 @@ def test_a_run_of_which_one_process_is_told_to_stop_resumes_to_the_same_bytes(
 
 
 @pytest.mark.parametrize(
+    ("whom", "seed"),
+    [
+        ("all", 0),
+        pytest.param("all", 1, marks=SLOW),
+        pytest.param("0", 2, marks=SLOW),
+        pytest.param("1", 3, marks=SLOW),
+    ],
+)
+def test_a_run_killed_at_a_random_step_resumes_to_the_same_bytes(
+    whom: str, seed: int, data: Path, whole: Path, tmp_path: Path
+) -> None:
+    step = int(np.random.default_rng(seed).integers(1, STEPS))
+    killed = run_in_two(data, tmp_path / "run", f"kill:{whom}:{step}")
+    expected = {rank: -signal.SIGKILL if whom in (str(rank), "all") else 1 for rank in range(2)}
+    assert {rank: ended.code for rank, ended in enumerate(killed)} == expected, killed
+    assert not (tmp_path / "run" / "encoder").exists()
+    resumed = run_in_two(data, tmp_path / "run", "none", "--resume")
+    assert [ended.code for ended in resumed] == [0, 0], resumed
+    assert left(tmp_path / "run") == left(whole)
+
+
+@pytest.mark.slow
+def test_torchrun_whose_processes_are_killed_resumes_to_the_same_bytes(data: Path, whole: Path, tmp_path: Path) -> None:
+    step = int(np.random.default_rng(4).integers(1, STEPS))
+    killed = by_torchrun(tmp_path / "run", data, "tests.training.member", f"kill:all:{step}", "pretrain")
+    assert killed.returncode == 1 and "Signal 9" in killed.stderr, killed.stderr
+    assert by_torchrun(tmp_path / "run", data, "crosspoint3d", "pretrain", "--resume").returncode == 0
+    assert left(tmp_path / "run") == left(whole)
+
+
+@pytest.mark.slow
+def test_parts_by_number_are_chunks_in_two_processes_too(data: Path, tmp_path: Path) -> None:
+    for name, options in {"accumulate": ("--accumulate", "2"), "chunk": ("--chunk", "2")}.items():
+        ended = run_in_two(data, tmp_path / name, "none", *options)
+        assert [one.code for one in ended] == [0, 0], ended
+    assert left(tmp_path / "accumulate") == left(tmp_path / "chunk")
+
+
+@pytest.mark.parametrize(
     ("fault", "survivor", "reason"),
     [
         ("kill:1:2", 0, r"process 1 of 2 on \S+: it died or hangs"),
         pytest.param("kill:0:2", 1, r"the process that keeps the store, the first one, does not answer", marks=SLOW),
         pytest.param("raise:1:2", 0, r"process 1 of 2 on \S+: the disk of this machine is on fire", marks=SLOW),
         ("hang:1:2", 0, r"process 1 of 2 on \S+: it died or hangs"),
+        pytest.param(
+            "full:0:1", 1, r"process 0 of 2 on \S+: the checkpoint of step 2 could not be written", marks=SLOW
+        ),
     ],
 )
 def test_a_process_that_fails_is_named_and_the_other_stops(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from crosspoint3d.config import PretrainConfig, RunError
 from crosspoint3d.training import checkpoint, metrics
@@ -84,6 +85,17 @@ def test_a_kill_while_the_first_or_the_last_checkpoint_is_written(
     assert kept == [f"step-{step:08}.pt" for step in (STEPS - 6, STEPS - 3, STEPS)]
 
 
+def test_a_kill_while_training_is_ahead_of_its_checkpoint(data: Path, whole: Path, tmp_path: Path) -> None:
+    config = config_for(data, tmp_path / "run")
+    assert live(config, "behind", 6) == -signal.SIGKILL
+    assert [row["step"] for row in metrics.read(config.out)] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [path.name for path in (config.out / "checkpoint").glob(".step-00000006.pt.*.tmp")]
+    assert checkpoint.checkpoint_step(config.out) == 3
+    assert live(dataclasses.replace(config, resume=True)) == 0
+    assert result(config.out) == result(whole)
+    assert not list((config.out / "checkpoint").glob(".*"))
+
+
 def reach(config: PretrainConfig, number: signal.Signals, at: float) -> int:
     """Send a signal to a run some time after its first logged step; its exit code."""
     process = begin(config)
@@ -119,7 +131,7 @@ def test_a_request_to_stop_saves_and_stops(data: Path, whole: Path, tmp_path: Pa
 
 def test_corrupt_checkpoints_cost_steps_and_no_bytes(data: Path, whole: Path, tmp_path: Path) -> None:
     config = config_for(data, tmp_path / "run", threads=1)
-    assert live(config, "step", 8) == -signal.SIGKILL
+    assert live(config, "settled", 8) == -signal.SIGKILL
     again = dataclasses.replace(config, resume=True)
     files = sorted((config.out / "checkpoint").iterdir())
     assert [path.name for path in files] == ["step-00000000.pt", "step-00000003.pt", "step-00000006.pt"]
@@ -133,6 +145,32 @@ def test_corrupt_checkpoints_cost_steps_and_no_bytes(data: Path, whole: Path, tm
         path.write_bytes(content)
     assert live(again, "step", 5) == -signal.SIGKILL
     assert [row["step"] for row in metrics.read(config.out)] == [1, 2, 3, 4, 5]
+    assert live(again) == 0
+    assert result(config.out) == result(whole)
+
+
+def test_a_write_that_fails_behind_the_training_stops_it(
+    data: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_for(data, tmp_path / "run", threads=1)
+    save = torch.save
+
+    def full(state: dict[str, Any], path: Path) -> None:
+        if state["step"] >= 6:
+            raise OSError(28, "No space left on device")
+        save(state, path)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(RunError, match=r"checkpoint of step 6 could not be written.*No space.*is kept \(step-00000003"):
+        pretrain(config)
+    steps = [row["step"] for row in metrics.read(config.out)]
+    assert 6 <= steps[-1] <= 9, "at the next checkpoint at the latest"
+    again = dataclasses.replace(config, resume=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(training_step, "augment_points", lambda points, *_: points * float("nan"))
+        with pytest.raises(RunError, match=r"step 4: loss nan.*state of step 3 is kept"):
+            pretrain(again)
+    monkeypatch.undo()
     assert live(again) == 0
     assert result(config.out) == result(whole)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,33 @@ def test_without_batch_statistics_it_is_the_whole_batch() -> None:
     whole.total.backward()
     torch.testing.assert_close(cached(network, chunks).total, whole.total.detach())
     assert_same_gradients(network, expected, 1e-12)
+
+
+@pytest.mark.parametrize("mean", [True, False])
+def test_several_pictures_a_queue_and_a_learned_temperature_are_those_of_one_graph(mean: bool) -> None:
+    generator = torch.Generator().manual_seed(2)
+    model = build_crosspoint(replace(CONFIG, learn_temperature=True)).double()
+    expected = deepcopy(model)
+    chunks = [(clouds, torch.stack([images, images.flip(3)], dim=1)) for clouds, images in inputs(torch.float64)]
+    past = tuple(torch.randn(size, 8, dtype=torch.float64, generator=generator) for size in (5, 5, 5 * (2 - mean)))
+
+    def forward(network: CrossPoint, number: int) -> Projections:
+        projections: Projections = network(*chunks[number])
+        assert projections.image is not None and projections.image.shape == (SIZES[number], 2, 8)
+        return projections.of_mean_picture() if mean else projections
+
+    def loss_of(network: CrossPoint) -> Callable[[Projections], CrossPointLoss]:
+        heat = network.temperature()
+        assert heat is not None
+        old = (past[0], past[1], past[2] if mean else past[2].unflatten(0, (5, 2)))
+        return lambda projections: crosspoint_loss(*projections, temperature=heat, cross_weight=1.3, past=old)
+
+    whole = loss_of(expected)(together([forward(expected, number) for number in range(3)]))
+    whole.total.backward()
+    loss = cached_backward(model, lambda number: forward(model, number), 3, loss_of(model))
+    torch.testing.assert_close(loss, CrossPointLoss(*(term.detach() for term in whole)))
+    assert_same_gradients(model, expected, 1e-12)
+    assert model.log_scale is not None and model.log_scale.grad is not None and model.log_scale.grad != 0
 
 
 def test_with_batch_statistics_it_is_not() -> None:

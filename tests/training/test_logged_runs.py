@@ -14,7 +14,7 @@ from crosspoint3d import cli
 from crosspoint3d.config import PretrainConfig, UsageError
 from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.models.crosspoint import CrossPoint
-from crosspoint3d.training import metrics
+from crosspoint3d.training import loop, metrics
 from crosspoint3d.training import pretrain as recipe
 from crosspoint3d.training.collapse import LEAST_STEPS, PATIENCE
 from crosspoint3d.training.pretrain import pretrain
@@ -84,7 +84,7 @@ def test_a_resumed_run_probes_and_mirrors_on(data: Path, tmp_path: Path, monkeyp
 
     whole = config_for(data, tmp_path / "whole", max_steps=12, probe_every=1)
     pretrain(whole)
-    step = recipe.train_step
+    step = loop.train_step
 
     def interrupted(*arguments: Any) -> Any:
         if arguments[4] == 7:
@@ -92,7 +92,7 @@ def test_a_resumed_run_probes_and_mirrors_on(data: Path, tmp_path: Path, monkeyp
         return step(*arguments)
 
     broken = dataclasses.replace(whole, out=tmp_path / "broken", tensorboard=True)
-    monkeypatch.setattr(recipe, "train_step", interrupted)
+    monkeypatch.setattr(loop, "train_step", interrupted)
     assert pretrain(broken).steps == 8
     monkeypatch.undo()
     pretrain(dataclasses.replace(broken, resume=True))

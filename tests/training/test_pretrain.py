@@ -15,7 +15,7 @@ from crosspoint3d import cli
 from crosspoint3d.config import PretrainConfig, RunError, UsageError
 from crosspoint3d.config_file import load_yaml
 from crosspoint3d.models import load_encoder, load_image_encoder
-from crosspoint3d.training import checkpoint, metrics
+from crosspoint3d.training import checkpoint, loop, metrics
 from crosspoint3d.training import pretrain as recipe
 from crosspoint3d.training import step as training_step
 from crosspoint3d.training.pretrain import pretrain
@@ -101,7 +101,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
 ) -> None:
     whole = config_for(data, tmp_path / "whole", max_steps=9, chunk=chunk)
     pretrain(whole)
-    step = recipe.train_step
+    step = loop.train_step
 
     def interrupted(*arguments: Any) -> Any:
         if arguments[4] == 3:
@@ -109,7 +109,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
         return step(*arguments)
 
     broken = dataclasses.replace(whole, out=tmp_path / "broken")
-    monkeypatch.setattr(recipe, "train_step", interrupted)
+    monkeypatch.setattr(loop, "train_step", interrupted)
     stopped = pretrain(broken)
     monkeypatch.undo()
     assert (stopped.stopped, stopped.steps, stopped.exit_code) == (True, 4, 130)
@@ -252,14 +252,14 @@ def test_logging_every_few_steps(data: Path, tmp_path: Path) -> None:
 def test_a_run_that_stopped_before_its_first_line_goes_on(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = recipe.train_step
+    step = loop.train_step
 
     def interrupted(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         return step(*arguments)
 
     config = config_for(data, tmp_path / "run", max_steps=3, log_every=2)
-    monkeypatch.setattr(recipe, "train_step", interrupted)
+    monkeypatch.setattr(loop, "train_step", interrupted)
     assert pretrain(config).steps == 1
     monkeypatch.undo()
     pretrain(dataclasses.replace(config, resume=True))

@@ -11,7 +11,8 @@ from crosspoint3d.config import PretrainConfig, UsageError
 from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.models.crosspoint import build_crosspoint
 from crosspoint3d.training.excluded import training_rows
-from crosspoint3d.training.probes import FILE, Probe, split_rows, undisturbed
+from crosspoint3d.training.probe_shapes import split_rows
+from crosspoint3d.training.probes import FILE, Probe, undisturbed
 from tests.data.tables import example_row, example_table
 
 
@@ -43,38 +44,14 @@ def table_of(path: Path, rows: list[dict[str, Any]]) -> ShapeTable:
     return table
 
 
-def ids(tables: list[ShapeTable], rows: tuple[np.ndarray, ...]) -> list[set[str]]:
-    return [set(table.column("id", mine)) for table, mine in zip(tables, rows, strict=True)]
-
-
-@pytest.mark.parametrize("seed", [0, 5])
-def test_a_tenth_of_the_train_shapes_is_held_out(data: Path, seed: int) -> None:
-    tables = [ShapeTable(data)]
-    rows = training_rows(tables, None)
-    train, held_out = split_rows(tables, rows, seed)
-    assert len(held_out[0]) == round(0.1 * len(rows[0]))
-    assert np.array_equal(np.sort(np.concatenate([train[0], held_out[0]])), rows[0])
-    assert set(tables[0].column("split", held_out[0])) == {"train"}
-    assert not np.array_equal(held_out[0], split_rows(tables, rows, seed + 1)[1][0])
-
-
-def test_order_and_tables_do_not_matter_and_a_shape_in_two_tables_is_held_out_of_both(tmp_path: Path) -> None:
-    shapes = [example_row(i) | {"split": "train"} for i in range(40)]
-    one = [table_of(tmp_path / "a", shapes)]
-    two = [table_of(tmp_path / "b", shapes[:25:-1]), table_of(tmp_path / "c", shapes[:30])]
-    (wanted,) = ids(one, split_rows(one, training_rows(one, None), 3)[1])
-    train, held_out = split_rows(two, training_rows(two, None), 3)
-    assert set().union(*ids(two, held_out)) == wanted
-    assert not set().union(*ids(two, train)) & wanted
-
-
 def test_it_measures_every_so_many_epochs_and_at_the_end(data: Path, tmp_path: Path) -> None:
     probe = Probe(config_for(data, tmp_path / "run"), [ShapeTable(data)], steps=5, total=33)
     assert [step for step in range(1, 34) if probe.due(step)] == [10, 20, 30, 33]
     held_out = (tmp_path / "run" / FILE).read_text().split()
     tables = [ShapeTable(data)]
-    rest = training_rows(tables, tmp_path / "run" / FILE)  # the list is one that --exclude takes
-    assert len(held_out) == 5 and np.array_equal(rest[0], split_rows(tables, training_rows(tables, None), 0)[0][0])
+    (rest,) = training_rows(tables, tmp_path / "run" / FILE)  # the list is one that --exclude takes
+    ((train,), _) = split_rows(tables, training_rows(tables, None), 0)
+    assert len(held_out) == 5 and np.array_equal(*(rows[np.arange(len(rows))] for rows in (rest, train)))
 
 
 def test_scores_repeat_and_leave_the_model_and_the_generators_alone(data: Path, tmp_path: Path) -> None:

@@ -42,6 +42,17 @@ def test_every_value_is_its_definition(count: int, width: int) -> None:
         assert values[f"{name}_effective_rank"] == pytest.approx(np.exp(-(share * np.log(share)).sum()), 1e-5)
 
 
+def test_of_several_pictures_it_says_the_mean_over_them() -> None:
+    first, second = rows(7, 5, 0), rows(7, 5, 1)
+    pictures = torch.stack([rows(7, 5, seed) for seed in (2, 3, 4)], dim=1)
+    values = similarity(Projections(first, second, pictures))
+    each = [similarity(Projections(first, second, pictures[:, v])) for v in range(3)]
+    for name, value in values.items():
+        expected = [one[name] for one in each] if name.startswith("cross") else [each[0][name]]
+        assert value == pytest.approx(np.mean(expected), rel=1e-5, abs=1e-6), name
+    assert similarity(Projections(first, second, pictures[:, :1])) == each[0]
+
+
 def test_without_pictures_nothing_is_said_of_them() -> None:
     values = similarity(Projections(rows(4, 8, 0), rows(4, 8, 1), None))
     assert {name.split("_")[0] for name in values} == {"intra", "cloud"}

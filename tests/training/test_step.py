@@ -1,5 +1,6 @@
 """One update: a function of weights, batch, seed and step, whatever the chunks and the global random state."""
 
+import math
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,11 @@ from torch import Tensor, nn
 
 from crosspoint3d.config import PretrainConfig
 from crosspoint3d.data.pairs import Pairs
+from crosspoint3d.losses import crosspoint_loss
 from crosspoint3d.models.crosspoint import CrossPoint
 from crosspoint3d.runtime import generator_for
 from crosspoint3d.training import step as training_step
+from crosspoint3d.training.negative_queue import NegativeQueue
 from crosspoint3d.training.setup import build_model, build_optimizer
 from crosspoint3d.training.step import Outcome, train_step, views
 from crosspoint3d.transforms import augment_images, augment_points, subsample
@@ -35,7 +38,7 @@ CPU = torch.device("cpu")
 
 def batch(count: int = 12) -> Pairs:
     generator = torch.Generator().manual_seed(3)
-    images = torch.randint(0, 256, (count, 3, 40, 40), dtype=torch.uint8, generator=generator)
+    images = torch.randint(0, 256, (count, 1, 3, 40, 40), dtype=torch.uint8, generator=generator)
     return Pairs(torch.randn(count, 50, 3, generator=generator), images)
 
 
@@ -50,6 +53,8 @@ def equal(one: nn.Module, two: nn.Module) -> bool:
 
 def test_views_are_the_augmentations_of_both_copies_in_order() -> None:
     points, images = batch()
+    assert images is not None
+    images = images[:, 0]
     generator = generator_for(1)
     clouds = augment_points(subsample(torch.cat([points, points]), 24, generator), "default", generator)
     pictures = augment_images(images, 32, "default", generator)
@@ -95,7 +100,9 @@ def test_both_passes_see_the_same_views_and_every_chunk_its_own(monkeypatch: pyt
 
     def noted(config: PretrainConfig, points: Tensor, images: Tensor, generator: Any) -> Any:
         # The same shapes in every chunk, so that only the random numbers differ.
-        seen.append(views(config, batch(6).points, batch(6).images, generator))  # type: ignore[arg-type]
+        shapes = batch(6)
+        assert shapes.images is not None
+        seen.append(views(config, shapes.points, shapes.images[:, 0], generator))  # type: ignore[arg-type]
         return seen[-1]
 
     monkeypatch.setattr(training_step, "views", noted)
@@ -130,3 +137,97 @@ def test_clipping_bounds_what_the_optimizer_sees() -> None:
     outcome = train_step(config, model, optimizer, batch(), 0, 5e-4)
     assert outcome.gradient_norm > 0.01 and seen[0].item() == pytest.approx(0.01, rel=1e-3)
     assert all(group["lr"] == 5e-4 for group in optimizer.param_groups)
+
+
+def several(count: int = 12, pictures: int = 3) -> Pairs:
+    images = torch.randint(0, 256, (count, pictures, 3, 40, 40), dtype=torch.uint8, generator=generator_for(5))
+    return Pairs(batch(count).points, images)
+
+
+def test_every_picture_of_a_shape_is_augmented_by_itself() -> None:
+    points, images = several()
+    assert images is not None
+    generator = generator_for(1)
+    augment_points(subsample(torch.cat([points, points]), 24, generator), "default", generator)
+    pictures = augment_images(images.flatten(0, 1), 32, "default", generator)
+    seen = views(CONFIG, points, images, generator_for(1))[1]
+    assert seen is not None and seen.shape == (12, 3, 3, 32, 32) and torch.equal(seen.flatten(0, 1), pictures)
+    alike = views(CONFIG, points, images[:, :1].expand(-1, 2, -1, -1, -1), generator_for(1))[1]
+    assert alike is not None and not torch.equal(alike[:, 0], alike[:, 1])
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "mean": {"views": 3},
+    "multi-positive": {"views": 3, "view_loss": "multi-positive"},
+    "queue": {"queue": 20},
+    "temperature": {"learn_temperature": True},
+    "all": {"views": 3, "view_loss": "multi-positive", "queue": 20, "learn_temperature": True},
+    "clouds alone": {"views": 3, "queue": 20, "learn_temperature": True, "cross_weight": 0.0},
+    "pictures alone": {"views": 3, "queue": 20, "learn_temperature": True, "intra_weight": 0.0},
+}
+
+
+@pytest.mark.parametrize(("chunk", "precision"), [(0, "float32"), (5, "bfloat16")])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_the_loss_is_that_of_the_projections_the_queue_and_the_temperature(
+    name: str, chunk: int, precision: Any
+) -> None:
+    config = replace(CONFIG, encoder="pointnet", chunk=chunk, precision=precision, **OPTIONS[name])
+    model = build_model(config, CPU)
+    optimizer, queue = build_optimizer(config, model), NegativeQueue(config.queue, CPU)
+    for step in range(3):
+        past, log_scale = queue.past(), deepcopy(model.log_scale)
+        outcome = train_step(config, model, optimizer, several(), step, 1e-2, None, queue)
+        assert (past is None) == (config.queue == 0 or step == 0)
+        temperature = config.temperature if log_scale is None else (-log_scale.detach()).exp()
+        weights = {"intra_weight": config.intra_weight, "cross_weight": config.cross_weight}
+        loss = crosspoint_loss(*outcome.projections, temperature=temperature, past=past, **weights)
+        torch.testing.assert_close(outcome.loss, loss, equal_nan=True)
+        if config.queue and step:
+            assert outcome.loss.total > crosspoint_loss(*outcome.projections, temperature=temperature, **weights).total
+        image = outcome.projections.image
+        assert image is None if not config.cross_weight else image is not None
+        if image is not None:
+            assert image.shape == ((12, 3, 16) if config.view_loss == "multi-positive" else (12, 16))
+        if log_scale is None:
+            assert outcome.temperature is None and model.log_scale is None
+        else:
+            assert outcome.temperature is not None and torch.equal(outcome.temperature, temperature)
+            assert model.log_scale is not None and model.log_scale != log_scale
+    held = queue.past()
+    assert held is None if not config.queue else held is not None and len(held.cloud_1) == 20
+
+
+def test_the_mean_picture_is_that_of_the_unnormalised_projections() -> None:
+    model = build_model(CONFIG, CPU)
+    clouds, pictures = views(CONFIG, *several(), generator_for(1))
+    each = model(clouds, pictures)
+    mean = each.of_mean_picture().image
+    assert mean is not None
+    torch.testing.assert_close(mean, sum(each.image.unbind(1)) / 3)
+    alone = model(clouds, None)
+    assert alone.of_mean_picture() is alone and each.of_mean_picture().of_mean_picture().image is not None
+
+
+def test_one_view_is_the_same_to_the_bit_in_both_losses_and_nothing_else_is_added() -> None:
+    (plain, one), (other, two) = one_step(CONFIG), one_step(replace(CONFIG, view_loss="multi-positive"))
+    assert all(torch.equal(a, b) for a, b in zip(plain.loss, other.loss, strict=True)) and equal(one, two)
+    assert not any(name.startswith("log_scale") for name in one.state_dict())
+
+
+def test_a_learned_temperature_does_not_decay_and_stops_at_its_bound() -> None:
+    config = replace(CONFIG, learn_temperature=True, weight_decay=0.5, temperature=0.0101)
+    model = build_model(config, CPU)
+    optimizer = build_optimizer(config, model)
+    assert model.log_scale is not None
+    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    assert decay == {id(p): 0.0 if p is model.log_scale else 0.5 for p in model.parameters()}
+    model.log_scale.register_hook(torch.ones_like)  # whatever the loss says: up, up, up, then down
+    for step in range(3):
+        with torch.no_grad():
+            model.log_scale.add_(1.0)
+        train_step(config, model, optimizer, batch(), step, 1e-6)
+        assert model.log_scale.item() == pytest.approx(math.log(100), rel=1e-6)
+    outcome = train_step(config, model, optimizer, batch(), 3, 0.1)
+    assert outcome.temperature is not None and float(outcome.temperature) == pytest.approx(0.01, rel=1e-5)
+    assert model.log_scale.item() < math.log(100) - 0.05

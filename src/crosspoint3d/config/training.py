@@ -27,12 +27,18 @@ class PrepareConfig:
     """Axis that points up in the files (glTF always says y)."""
     labels: Path | None = None
     """CSV with the columns path, category and split (the last two optional); paths relative to SOURCE."""
+    depth: bool = False
+    """Keep a depth picture beside every view (for pretrain --pictures depth)."""
     part_labels: str = "auto"
     """Labels of faces or points: auto takes what is found, required refuses shapes without, none; or their folder."""
     parts: Path | None = None
     """YAML or JSON, for each category its parts: [name of label 0, name of label 1, ...] or {label: name}."""
     workers: int = 0
-    """Processes; 0 means one a core."""
+    """Processes; 0 means one a core (of the Ray cluster, where an address is given)."""
+    engine: Literal["pool", "ray"] = "pool"
+    """What makes rows: processes of this machine, or Ray (extra ray), on this machine or a cluster; the same table."""
+    address: str = ""
+    """Ray cluster to use: auto, HOST:PORT or ray://HOST:10001; empty starts one on this machine for this run."""
     seed: int = 0
     """Decides points, cameras and procedural shapes."""
     retry_failed: bool = False
@@ -51,8 +57,14 @@ class PretrainConfig:
     """Run folder to create."""
     recipe: Literal["default", "paper"] = "default"
     """Augmentations and default values: paper is the published set, default a milder one."""
+    augmentation: Literal["recipe", "default", "paper", "none"] = "recipe"
+    """Augmentations apart from the other values of --recipe; none leaves the random choice of points and view."""
+    without: tuple[str, ...] = ()
+    """Augmentations left out: scale, turn, translate, jitter, drop of clouds; crop, colour, grey, flip of pictures."""
     weights: tuple[float, ...] = ()
     """Share of each table in a batch, in the order of --data; empty means by size."""
+    consecutive: int = 1
+    """Neighbouring rows of a table that are drawn together: 16 reads far less often, from batches less mixed."""
     exclude: Path | None = None
     """Text file of shape ids, one a line, that are not trained on (near-duplicates of shapes to be tested)."""
     encoder: Literal["dgcnn", "pointnet", "dgcnn-partseg", "pointnet-partseg", "transformer"] = "dgcnn"
@@ -73,6 +85,12 @@ class PretrainConfig:
     """Heads of the transformer's attention."""
     image_encoder: str = "resnet50"
     """resnet18, resnet34, resnet50 or timm:NAME (extra timm)."""
+    image_weights: str = "scratch"
+    """scratch, pretrained (timm's own), or weights to begin with: a run, an image encoder's folder, a ResNet's file."""
+    freeze_images: bool = False
+    """Leave the image encoder as it begins; its projection head learns."""
+    pictures: Literal["colour", "grey", "depth"] = "colour"
+    """What the image encoder sees; depth needs tables made with prepare --depth."""
     image_size: int = 224
     """Pictures are resized to this many pixels."""
     projection_dims: int = 256
@@ -83,6 +101,14 @@ class PretrainConfig:
     """Weight of CMID, the agreement of clouds with pictures; 0 leaves IMID only."""
     temperature: float = 0.1
     """Temperature of the contrastive losses."""
+    learn_temperature: bool = False
+    """Learn it as a weight, one for both losses, from --temperature on and never below 0.01."""
+    views: int = 1
+    """Pictures of each shape in a step."""
+    view_loss: Literal["mean", "multi-positive"] = "mean"
+    """Of several pictures: CMID with the mean of their projections, or with each of them as a positive."""
+    queue: int = 0
+    """Shapes of the last steps whose projections are further negatives of both losses; 0 means none."""
     points: int = 0
     """Points of each cloud, drawn anew at every step; 0 means 1,024, or all where a table holds fewer."""
     epochs: int = 100
@@ -93,6 +119,8 @@ class PretrainConfig:
     """Shapes a step."""
     chunk: int = 0
     """Shapes in the networks at once: less memory, each chunk with batch statistics of its own; 0 means the batch."""
+    accumulate: int = 1
+    """The same by number: the batch goes through the networks in this many equal parts, instead of --chunk."""
     optimizer: Literal["adam", "adamw"] = "adamw"
     """Adam adds weight decay to the gradient, AdamW applies it to the weights."""
     lr: float = 1e-3
@@ -127,6 +155,15 @@ class PretrainConfig:
     """Decides weights, order, views and augmentations."""
     resume: bool = False
     """Go on from the run folder's checkpoint."""
+
+    @property
+    def augmented_by(self) -> Literal["default", "paper", "none"]:
+        """The set of augmentations: that of the recipe, unless `augmentation` names another."""
+        return self.recipe if self.augmentation == "recipe" else self.augmentation
+
+    def at_once(self, share: int) -> int:
+        """Shapes in the networks at once, of `share` shapes that one process has of a batch."""
+        return self.chunk or share // self.accumulate
 
 
 # In Python, `PretrainConfig(data=..., out=..., **RECIPES["paper"])` is what `--recipe paper` gives.

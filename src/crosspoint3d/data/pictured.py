@@ -5,7 +5,7 @@ Axis letters: N shapes, P points.
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32
@@ -28,15 +28,19 @@ class PicturedClouds:
     record: dict[str, Any] = field(default_factory=dict)
 
 
-def load_views(spec: str, split: str | None = "test", *, seed: int) -> PicturedClouds:
+def load_views(
+    spec: str, split: str | None = "test", *, seed: int, column: Literal["views", "depth"] = "views"
+) -> PicturedClouds:
     """Read the clouds and pictures of a table's split (of all shapes when `split` is None), labelled or not.
 
     Raises:
-        UsageError: the data has no pictures or no shape in that split, or a cloud is not finite.
+        UsageError: the data has no such pictures or no shape in that split, or a cloud is not finite.
     """
     if spec.startswith(("clouds:", "procedural:", *PREFIXES)):
         raise UsageError(f"--data {spec} has no pictures: use a table made by `crosspoint3d prepare`")
     table = ShapeTable(spec)
+    if not table.has(column):
+        raise UsageError(f"--data {spec} has no depth pictures: use a table made by `crosspoint3d prepare --depth`")
     rows = table.select()
     categories, splits = (table.column(name, rows.tolist()) for name in ("category", "split"))
     drawn = split is not None and not any(splits)
@@ -46,9 +50,9 @@ def load_views(spec: str, split: str | None = "test", *, seed: int) -> PicturedC
     if not kept:
         there = ", ".join(f"{count} {part or 'none'}" for part, count in Counter(splits).items()) or "no usable shape"
         raise UsageError(f"--data {spec}: no shape in the split {split!r} (there is: {there})")
-    taken = table.take(rows[kept], ["points", "views", "id"])
+    taken = table.take(rows[kept], ["points", column, "id"])
     places = table_places(rows[kept].tolist(), taken["id"])
-    views = [list(row or []) for row in taken["views"]]
+    views = [list(row or []) for row in taken[column]]
     bare = [name for name, row in zip(taken["id"], views, strict=True) if not row]
     if bare:
         raise UsageError(f"--data {spec}: {len(bare)} shapes have no pictures, such as {bare[0]}")

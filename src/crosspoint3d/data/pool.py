@@ -29,7 +29,7 @@ def make_rows(candidates: list[Candidate], settings: RowSettings, workers: int, 
         workers: processes; 0 for one a core, 1 for none but this one.
         stop: checked between shapes.
     """
-    workers = min(workers or _cores(), -(-len(candidates) // CHUNK))
+    workers = min(workers or cores(), -(-len(candidates) // CHUNK))
     if workers <= 1:
         for candidate in candidates:
             if stop.is_set():
@@ -95,6 +95,6 @@ def _chunk(candidates: list[Candidate], settings: RowSettings) -> list[Row]:
     return [make_row(candidate, settings) for candidate in candidates]
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use, which may be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import threading
 import time
 from itertools import compress
@@ -10,19 +11,23 @@ from typing import Any
 
 from tqdm import tqdm
 
+from crosspoint3d.address import SCHEMES, address_of, is_url
 from crosspoint3d.config import PrepareConfig, RunError, UsageError
 from crosspoint3d.config_file import require_at_least
+from crosspoint3d.data import pool, ray_rows
 from crosspoint3d.data.dedup import DUPLICATE, Duplicates, same_geometry
 from crosspoint3d.data.face_labels import names_in
+from crosspoint3d.data.location import entries_of, read_text, write_text
 from crosspoint3d.data.part_names import PartNames, read_part_names
-from crosspoint3d.data.pool import make_rows
+from crosspoint3d.data.ray_cluster import check_ray
 from crosspoint3d.data.rows import RowSettings
 from crosspoint3d.data.sources import Candidate, Found, find
 from crosspoint3d.data.summary import PrepareSummary, summarise
 from crosspoint3d.data.table import BROKEN, OK, ShapeTable, lance_reason
-from crosspoint3d.runtime import atomic, stop_requests
+from crosspoint3d.runtime import stop_requests
 
 COMMIT_ROWS = 256
+SUMMARY = "prepare.json"
 
 
 def prepare(config: PrepareConfig) -> PrepareSummary:
@@ -34,8 +39,9 @@ def prepare(config: PrepareConfig) -> PrepareSummary:
     """
     _validate(config)
     started = time.monotonic()
+    leave_out = None if is_url(config.out) else config.out
     found = find(
-        config.source, labels=config.labels, seed=config.seed, leave_out=config.out, part_labels=config.part_labels
+        config.source, labels=config.labels, seed=config.seed, leave_out=leave_out, part_labels=config.part_labels
     )
     if not found.candidates:
         return summarise(config, found, {}, set(), 0, started)
@@ -46,10 +52,10 @@ def prepare(config: PrepareConfig) -> PrepareSummary:
     known = set(table.column("id"))
     _refuse_relabelling(table, candidates)
     missing = [candidate for candidate in candidates if candidate.id not in known]
-    outdated = _changed_labels(config.out / "prepare.json", [each for each in candidates if each.id in known])
+    outdated = _changed_labels(config.out, [each for each in candidates if each.id in known])
     duplicates = Duplicates(*_geometries(table)) if config.drop_duplicates else None
     with stop_requests() as stop:
-        _fill(table, missing, settings, config.workers, stop, duplicates)
+        _fill(table, missing, settings, config, stop, duplicates)
     statuses = dict(zip(table.column("id"), table.column("status"), strict=True))
     labelled = set(compress(table.column("id"), table.filled("parts")))
     notes = zip(table.column("id"), table.column("notes"), strict=True) if table.has("notes") else ()
@@ -67,8 +73,8 @@ def prepare(config: PrepareConfig) -> PrepareSummary:
         notes={name: note for name, note in notes if note is not None and statuses[name] == OK},
     )
     try:
-        with atomic(config.out / "prepare.json") as path:
-            path.write_text(json.dumps(dataclasses.asdict(summary), indent=1), encoding="utf-8")
+        values = dataclasses.asdict(summary) | {"written": time.time()}
+        write_text(config.out, SUMMARY, json.dumps(values, indent=1))
     except OSError as error:
         raise RunError(
             f"--out {config.out}: all {len(statuses):,} rows are kept, but prepare.json cannot be written "
@@ -85,8 +91,13 @@ def _geometries(table: ShapeTable) -> tuple[list[str], list[str], list[str | Non
 
 def _validate(config: PrepareConfig) -> None:
     require_at_least(config, {"points": 16, "views": 1, "image_size": 16, "workers": 0, "seed": 0})
-    if ":/" in str(config.out):
-        raise UsageError(f"--out {config.out}: tables on object stores are not supported yet; give a folder")
+    if config.engine == "ray":
+        check_ray(config.address)
+    elif config.address:
+        raise UsageError(f"--address {config.address}: only with --engine ray, which it is the cluster of")
+    if re.match(r"[a-z][a-z0-9+.-]+:(/|$)", config.out.as_posix()) and not is_url(config.out):
+        kinds = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        raise UsageError(f"--out {config.out}: give a folder, or the URL of a place on an object store ({kinds})")
     if config.source.startswith("procedural:") and (config.parts is not None or config.part_labels != "auto"):
         raise UsageError("--parts, --part-labels: procedural shapes have parts of their own; leave both out")
     if config.parts is not None and config.part_labels == "none":
@@ -95,7 +106,11 @@ def _validate(config: PrepareConfig) -> None:
 
 def _open(config: PrepareConfig, found: Found) -> tuple[ShapeTable, RowSettings]:
     """The table, new or as it is, and what makes its rows; a table keeps the parts it was created with."""
-    out = config.out
+    out, there = address_of(config.out), entries_of(config.out)
+    if config.depth and found.settings:
+        raise UsageError(
+            f"--depth: the pictures of {config.source} are ready-made and have no depth; leave --depth out"
+        )
     names = None if config.parts is None else read_part_names(config.parts)
     values = {f.name: getattr(config, f.name) for f in dataclasses.fields(RowSettings) if f.name != "names"}
     if config.part_labels not in ("auto", "required", "none"):
@@ -103,8 +118,8 @@ def _open(config: PrepareConfig, found: Found) -> tuple[ShapeTable, RowSettings]
     if found.settings:
         smaller = min(config.image_size, found.settings["image_size"])
         values |= found.settings | {"image_size": smaller}
-    in_use = out.is_file() or (out.is_dir() and any(out.iterdir()))
-    if in_use and not (out / "_versions").is_dir():
+    in_use = bool(there) or config.out.is_file()
+    if in_use and "_versions" not in there:
         raise UsageError(f"--out {out} exists and is no table: give another folder")
     if not in_use:
         if names is None:
@@ -121,7 +136,7 @@ def _open(config: PrepareConfig, found: Found) -> tuple[ShapeTable, RowSettings]
             ) from error
     table = ShapeTable(out)
     # Tables of earlier versions hold neither part labels of files nor hashes of the geometry.
-    kept = {"part_labels": "auto", "drop_duplicates": False} | table.settings
+    kept = {"part_labels": "auto", "drop_duplicates": False, "depth": False} | table.settings
     if names is None and "parts_table" in kept:
         names = PartNames.from_dict(kept["parts_table"])
     settings = RowSettings(**values, names=names)
@@ -171,11 +186,12 @@ def _refuse_relabelling(table: ShapeTable, candidates: list[Candidate]) -> None:
         )
 
 
-def _changed_labels(last_run: Path, candidates: list[Candidate]) -> list[str]:
+def _changed_labels(out: Path, candidates: list[Candidate]) -> list[str]:
     """Shapes whose label file was written after the last run."""
-    if not last_run.is_file():
+    try:
+        then = json.loads(read_text(out, SUMMARY))["written"] if is_url(out) else (out / SUMMARY).stat().st_mtime
+    except (FileNotFoundError, ValueError, KeyError):
         return []
-    then = last_run.stat().st_mtime
     files = {each.id: Path(each.face_labels) for each in candidates if each.face_labels is not None}
     return [name for name, path in files.items() if path.stat().st_mtime > then]
 
@@ -184,16 +200,20 @@ def _fill(
     table: ShapeTable,
     missing: list[Candidate],
     settings: RowSettings,
-    workers: int,
+    config: PrepareConfig,
     stop: threading.Event,
     duplicates: Duplicates | None,
 ) -> None:
     """Add rows in the order of the candidates, whatever the number of workers; on a stop request keep what is done."""
     done: list[dict[str, Any]] = []
     refused = 0
+    if config.engine == "ray":
+        rows = ray_rows.make_rows(missing, settings, config.workers, stop, config.address)
+    else:
+        rows = pool.make_rows(missing, settings, config.workers, stop)
     bar = tqdm(total=len(missing), unit="shape", desc="prepare", disable=None if missing else True)
     try:
-        for row in make_rows(missing, settings, workers, stop):
+        for row in rows:
             done.append(row if duplicates is None else duplicates.checked(row))
             refused += done[-1]["status"] != OK
             bar.set_postfix(refused=refused, refresh=False)

@@ -59,31 +59,65 @@ def render_views(
     _check(mesh, views, image_size, supersample, mode)
     if poses is None:
         poses = ring_poses(views, np.random.default_rng(seed))
-    centre, scale = _bounding_frame(mesh) if frame is None else frame
+    frame = _bounding_frame(mesh) if frame is None else frame
+    color = mode == "color"
+    pictures, depths = _render(mesh, poses, image_size, supersample, frame, color=color, depth=not color)
+    if color:
+        return pictures
+    return depths if mode == "depth" else np.isfinite(depths)
+
+
+def render_with_depth(
+    mesh: Mesh,
+    poses: Float[np.ndarray, "V 3"],
+    *,
+    image_size: int,
+    supersample: int,
+    frame: tuple[Float[np.ndarray, " 3"], float],
+) -> tuple[UInt8[np.ndarray, "V H H 3"], Float32[np.ndarray, "V H H"]]:
+    """The pictures and the depths that `render_views` gives one after the other, from one z-buffer.
+
+    Raises:
+        ValueError: as of `render_views`.
+    """
+    _check(mesh, len(poses), image_size, supersample, "color")
+    return _render(mesh, poses, image_size, supersample, frame, color=True, depth=True)
+
+
+def _render(
+    mesh: Mesh,
+    poses: np.ndarray,
+    image_size: int,
+    supersample: int,
+    frame: tuple[np.ndarray, float],
+    *,
+    color: bool,
+    depth: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures and depths; none of what is not asked for."""
+    centre, scale = frame
     if not (scale > 0 and np.isfinite(scale)):
         raise ValueError(f"frame scale={scale}: must be positive and finite")
     placed = (mesh.vertices.astype(np.float64) - np.asarray(centre, np.float64)) / scale
     placed = np.clip(placed, -_FARTHEST, _FARTHEST).astype(np.float32)
-    draw = splat_painter(mesh, placed) if mesh.is_cloud else _face_painter(mesh, placed, mode == "color")
+    draw = splat_painter(mesh, placed) if mesh.is_cloud else _face_painter(mesh, placed, color)
 
     samples = image_size * supersample
     inverse = np.empty((samples, samples), np.float32)
     ids = np.empty((samples, samples), np.int32)
-    pictures = np.empty((len(poses), image_size, image_size, 3), np.uint8)
-    depths = np.empty((len(poses), image_size, image_size), np.float32)
+    pictures = np.empty((len(poses) if color else 0, image_size, image_size, 3), np.uint8)
+    depths = np.empty((len(poses) if depth else 0, image_size, image_size), np.float32)
     for view, pose in enumerate(poses):
         inverse.fill(0.0)
         ids.fill(-1)
         matrix = camera_matrix(pose)
         lights = _LIGHTS @ matrix[:3, :3].astype(np.float64)
-        draw(matrix, lights, inverse, ids, pictures[view] if mode == "color" else None, supersample)
-        if mode != "color":
+        draw(matrix, lights, inverse, ids, pictures[view] if color else None, supersample)
+        if depth:
             nearest = inverse.reshape(image_size, supersample, image_size, supersample).max(axis=(1, 3))
             with np.errstate(divide="ignore"):
                 depths[view] = np.float32(1.0) / nearest
-    if mode == "color":
-        return pictures
-    return depths if mode == "depth" else np.isfinite(depths)
+    return pictures, depths
 
 
 def _check(mesh: Mesh, views: int, image_size: int, supersample: int, mode: str) -> None:

@@ -11,11 +11,12 @@ from PIL import Image
 
 from crosspoint3d import geometry
 from crosspoint3d.data.dedup import content_hash
+from crosspoint3d.data.depth import depth_levels, encode_levels
 from crosspoint3d.data.face_labels import read_labels, with_part_ids
 from crosspoint3d.data.mesh import Mesh
 from crosspoint3d.data.meshes import MeshError, read_mesh
 from crosspoint3d.data.part_names import PartNames
-from crosspoint3d.data.render import render_views
+from crosspoint3d.data.render import render_views, render_with_depth
 from crosspoint3d.data.shapenet_pictures import Pictures, read_pictures
 from crosspoint3d.data.shapes import procedural_shape
 from crosspoint3d.data.sources import Candidate
@@ -34,6 +35,7 @@ class RowSettings:
     supersample: int
     up: Literal["x", "y", "z"]
     seed: int
+    depth: bool = False
     part_labels: str = "auto"
     names: PartNames | None = None
 
@@ -118,13 +120,14 @@ def _contents(
         area = float(geometry.face_areas(mesh.vertices, mesh.faces).sum())
     points, centre, radius = geometry.normalise(sampled)
     poses: np.ndarray | None
+    depths: list[bytes] | None = None
     if pictures is None:
-        views, poses = _rendered(mesh, settings, generator, (centre, radius))
+        views, depths, poses = _rendered(mesh, settings, generator, (centre, radius))
     else:
         views, poses = pictures.views, pictures.poses if settings.up == "y" else None
         if poses is not None:
             poses = poses * np.array([1, 1, np.linalg.norm(np.ptp(points, axis=0))], dtype=np.float32)
-    return {
+    contents = {
         "points": points.astype(np.float16),
         "normals": None if normals is None else normals.astype(np.float16),
         "parts": parts,
@@ -133,17 +136,23 @@ def _contents(
         "faces": len(mesh.faces),
         "area": area,
     }
+    return contents if depths is None else contents | {"depth": depths}
 
 
 def _rendered(
     mesh: Mesh, settings: RowSettings, generator: np.random.Generator, frame: tuple[np.ndarray, float]
-) -> tuple[list[np.ndarray], np.ndarray]:
+) -> tuple[list[np.ndarray], list[bytes] | None, np.ndarray]:
+    """Views, encoded depth pictures where the settings ask for them, and poses."""
     centre, radius = frame
     poses = geometry.ring_poses(settings.views, generator)
     # No point may have hit the outermost tip: the camera steps back until every vertex is in the picture.
     poses[:, 2] *= max(1.0, float(np.linalg.norm(mesh.vertices - centre, axis=1).max()) / radius)
     size, samples = settings.image_size, settings.supersample
-    return list(render_views(mesh, poses=poses, image_size=size, supersample=samples, frame=frame)), poses
+    if not settings.depth:
+        return list(render_views(mesh, poses=poses, image_size=size, supersample=samples, frame=frame)), None, poses
+    views, depths = render_with_depth(mesh, poses, image_size=size, supersample=samples, frame=frame)
+    levels = [depth_levels(depth, float(pose[2])) for depth, pose in zip(depths, poses, strict=True)]
+    return list(views), [encode_levels(level) for level in levels], poses
 
 
 def _choose(available: int, count: int, generator: np.random.Generator) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import islice
 
+from crosspoint3d.address import address_of
 from crosspoint3d.config import PrepareConfig
 from crosspoint3d.data.dedup import DUPLICATE
 from crosspoint3d.data.sources import Found
@@ -120,7 +121,7 @@ def summarise(
     kinds = Counter(map(reason_of, refused.values()))
     asked = labelled or config.parts is not None
     return PrepareSummary(
-        table=str(config.out),
+        table=address_of(config.out),
         origin=found.origin,
         taken=len(statuses) - len(refused),
         refused=len(refused),

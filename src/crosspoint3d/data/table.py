@@ -15,7 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from crosspoint3d.address import address_of, is_url
 from crosspoint3d.config import RunError, UsageError
+from crosspoint3d.data.location import entries_of, storage_options
+from crosspoint3d.data.row_index import RowIndex
+from crosspoint3d.data.store_errors import store_named, whole
 
 TABLE_VERSION = 1
 _KEY = b"crosspoint3d"
@@ -28,6 +32,7 @@ BROKEN = (OSError, pa.ArrowException)
 
 def _schema(points: int, settings: dict[str, Any]) -> pa.Schema:
     header = json.dumps({"version": TABLE_VERSION, "settings": settings | {"points": points}})
+    depth = [pa.field("depth", pa.list_(pa.binary()))] if settings.get("depth") else []
     return pa.schema(
         [
             pa.field("id", pa.string(), nullable=False),
@@ -38,6 +43,7 @@ def _schema(points: int, settings: dict[str, Any]) -> pa.Schema:
             pa.field("normals", pa.list_(pa.float16(), points * 3)),
             pa.field("parts", pa.list_(pa.uint8(), points)),
             pa.field("views", pa.list_(pa.binary())),
+            *depth,
             pa.field("view_poses", pa.list_(pa.float32())),
             pa.field("faces", pa.int32()),
             pa.field("area", pa.float32()),
@@ -57,19 +63,24 @@ class ShapeTable:
     (encoded images), `view_poses` (float32 `[V, 3]`: azimuth and elevation in radians, distance), `faces`, `area`
     (in the file's units squared) and `status`: `ok`, or why the shape was refused. All but the oldest tables have
     `content` (a hash of the geometry as read, nullable) and `notes` (what was left out of a shape, nullable) as well.
+    Tables made with the setting `depth` have `depth`: a PNG beside each of the views (see `data.depth`).
 
     Args:
-        path: the folder that `prepare` wrote.
+        path: the folder that `prepare` wrote, or its URL on an object store.
 
     Raises:
         UsageError: nothing is there, or it is no ShapeTable, or one of another version.
+        RunError: the object store does not answer, or refuses.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = str(path)
+        self.path = address_of(path)
         self._columns: dict[str, list[Any]] = {}
+        if is_url(path) and "_versions" not in entries_of(path):
+            raise UsageError(f"no table at {self.path}: make one with `crosspoint3d prepare`")
         try:
-            self._dataset = lance.dataset(self.path)
+            with store_named(path):
+                self._dataset = self._newest()
         except (ValueError, OSError) as error:
             raise UsageError(f"no table at {self.path}: make one with `crosspoint3d prepare`") from error
         try:
@@ -87,8 +98,11 @@ class ShapeTable:
     @classmethod
     def create(cls, path: str | Path, *, points: int, settings: dict[str, Any]) -> "ShapeTable":
         """Make an empty table whose rows hold `points` points; `settings` are kept with it."""
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        lance.write_dataset(_schema(points, settings).empty_table(), str(path), mode="create")
+        if not is_url(path):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        empty = _schema(points, settings).empty_table()
+        with store_named(path):
+            lance.write_dataset(empty, address_of(path), mode="create", storage_options=storage_options(path))
         return cls(path)
 
     def __len__(self) -> int:
@@ -99,7 +113,10 @@ class ShapeTable:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["path"])  # type: ignore[misc]
-        self._dataset = lance.dataset(self.path, version=state["version"])
+        self._dataset = self._newest(state["version"])
+
+    def _newest(self, version: int | None = None) -> lance.LanceDataset:
+        return lance.dataset(self.path, version=version, storage_options=storage_options(self.path))
 
     @property
     def dataset(self) -> lance.LanceDataset:
@@ -119,14 +136,17 @@ class ShapeTable:
         """Add rows (missing columns are null; arrays of any float type). One call is one atomic commit.
 
         Raises:
-            RunError: the disk is full or the folder cannot be written; the rows before these are kept.
+            RunError: the disk is full, the folder cannot be written or the store not reached, or another process has
+                added rows meanwhile; the rows before these are kept.
         """
         if not rows:
             return
         schema = self._dataset.schema
         columns = {f.name: pa.array([_flat(row.get(f.name), f.type) for row in rows], type=f.type) for f in schema}
+        data = pa.table(columns, schema=schema)
         try:
-            self._dataset = lance.write_dataset(pa.table(columns, schema=schema), self.path, mode="append")
+            with store_named(self.path):
+                self._dataset = whole(lambda: self._with(data))
         except BROKEN as error:
             raise RunError(
                 f"{self.path} cannot be written ({lance_reason(error)}): its {len(self):,} rows so far are kept; "
@@ -134,12 +154,21 @@ class ShapeTable:
             ) from error
         self._columns = {}
 
+    def _with(self, data: pa.Table) -> lance.LanceDataset:
+        if self._dataset.latest_version != self._dataset.version:
+            raise RunError(
+                f"{self.path}: another process writes to it; the {len(data):,} rows of this one since its last "
+                "commit are not kept: let one process do the work, then run this command again"
+            )
+        return lance.write_dataset(data, self.path, mode="append", storage_options=storage_options(self.path))
+
     def delete_failed(self, keep: str = "") -> int:
         """Remove the rows whose status is not ok (nor begins with `keep`, where given); their number."""
         before = len(self)
         kept = f" AND NOT starts_with(status, '{keep}')" if keep else ""
-        self._dataset.delete(f"status != '{OK}'{kept}")
-        self._dataset = lance.dataset(self.path)
+        with store_named(self.path):
+            whole(lambda: self._dataset.delete(f"status != '{OK}'{kept}"))
+            self._dataset = self._newest()
         self._columns = {}
         return before - len(self)
 
@@ -160,33 +189,49 @@ class ShapeTable:
     def select(self, split: str | None = None, *, or_null: bool = False) -> np.ndarray:
         """Numbers of the rows with status ok, of one split where given (`or_null`: and of those without a split)."""
         kept, start = [], 0
+        for _, keep in self.usable(split, or_null=or_null):
+            kept.append(start + np.flatnonzero(keep))
+            start += len(keep)
+        return np.concatenate([np.empty(0, dtype=np.int64), *kept])
+
+    def usable(
+        self, split: str | None = None, *, or_null: bool = False, columns: Sequence[str] = ()
+    ) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+        """All rows in order, some at a time: their values in `columns`, and whether `select` would name them."""
         with self._reading():
-            for batch in self._dataset.to_batches(columns=["status", "split"]):
+            for batch in self._dataset.to_batches(columns=list(dict.fromkeys(["status", "split", *columns]))):
                 keep = pc.equal(batch["status"], OK)
                 if split is not None:
                     keep = pc.and_(keep, pc.fill_null(pc.equal(batch["split"], split), or_null))
-                kept.append(start + np.flatnonzero(keep.to_numpy(zero_copy_only=False)))
-                start += len(batch)
-        return np.concatenate([np.empty(0, dtype=np.int64), *kept])
+                yield batch, keep.to_numpy(zero_copy_only=False)
+
+    def index(self, split: str | None = None, *, or_null: bool = False) -> RowIndex:
+        """What `select` gives, in a bit a row."""
+        return RowIndex.of(keep for _, keep in self.usable(split, or_null=or_null))
 
     def take(self, rows: Sequence[int] | np.ndarray, columns: Sequence[str]) -> dict[str, Any]:
         """Read rows in the given order (they must have status ok for array columns).
 
         Returns:
-            `points` and `normals` as float32 `(n, P, 3)`, `parts` as uint8 `(n, P)`, `views` as a list of lists of
-            bytes, `view_poses` as float32 `(n, V, 3)`, other columns as lists.
+            `points` and `normals` as float32 `(n, P, 3)`, `parts` as uint8 `(n, P)`, `views` and `depth` as lists of
+            lists of bytes, `view_poses` as float32 `(n, V, 3)`, other columns as lists.
         """
         wanted = np.asarray(rows, dtype=np.int64)
         order = np.unique(wanted)
-        with self._reading():
-            table = self._dataset.take(order.tolist(), columns=list(columns))
+        table = self.take_arrow(order, columns)
         back = np.searchsorted(order, wanted)
         return {name: _unpack(name, table[name].combine_chunks(), back, self.points) for name in columns}
+
+    def take_arrow(self, rows: np.ndarray, columns: Sequence[str]) -> pa.Table:
+        """Read rows, ascending and each once, as they are stored: Arrow, of one chunk or several."""
+        with self._reading():
+            return self._dataset.take(rows.tolist(), columns=list(columns))
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
         try:
-            yield
+            with store_named(self.path):
+                yield
         except BROKEN as error:
             raise RunError(
                 f"table {self.path} is broken ({lance_reason(error)}): `crosspoint3d inspect {self.path}` says where"

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from crosspoint3d import models
 from crosspoint3d.config import UsageError
-from crosspoint3d.transforms.images import to_input
+from crosspoint3d.transforms.images import to_grey, to_input
 
 SILENT_SECONDS = 5
 
@@ -64,8 +64,11 @@ def compute_image_features(
     image_size: int,
     batch_size: int,
     device: str | torch.device,
+    grey: bool = False,
 ) -> Float32[np.ndarray, "N D"]:
     """Features of encoded pictures (JPEG, WebP, PNG), decoded in threads and resized to `image_size`.
+
+    With `grey` the encoder sees their luminance alone.
 
     Raises:
         UsageError: a picture cannot be decoded, or a feature is not finite.
@@ -76,11 +79,9 @@ def compute_image_features(
             for i in range(0, len(pictures), batch_size):
                 decoded = list(pool.map(_decode, range(i, len(pictures)), pictures[i : i + batch_size]))
                 shapes = {image.shape for image in decoded}
-                if len(shapes) == 1:
-                    yield to_input(torch.from_numpy(np.stack(decoded)).permute(0, 3, 1, 2), image_size)
-                else:
-                    single = [torch.from_numpy(image)[None].permute(0, 3, 1, 2) for image in decoded]
-                    yield torch.cat([to_input(image, image_size) for image in single])
+                together = [np.stack(decoded)] if len(shapes) == 1 else [image[None] for image in decoded]
+                images = [torch.from_numpy(image).permute(0, 3, 1, 2) for image in together]
+                yield torch.cat([to_input(to_grey(image) if grey else image, image_size) for image in images])
 
         return _forward(tower, batches(), len(pictures), torch.device(device), "picture")
 

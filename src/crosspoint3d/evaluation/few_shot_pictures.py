@@ -26,7 +26,7 @@ from crosspoint3d.evaluation.episode_scores import (
 )
 from crosspoint3d.evaluation.episodes import Episode, draw_episodes, drawable
 from crosspoint3d.evaluation.features import compute_image_features
-from crosspoint3d.evaluation.image_size import image_size
+from crosspoint3d.evaluation.image_size import image_size, pictures_of
 from crosspoint3d.evaluation.protocol import protocol_record, weights_sha256
 from crosspoint3d.evaluation.result import Result
 from crosspoint3d.evaluation.result_files import write_result
@@ -70,6 +70,7 @@ def few_shot_pictures(config: FewShotConfig) -> Result:
             image_size=size,
             batch_size=config.batch_size,
             device=device,
+            grey=pictures_of(config.encoder) == "grey",
         )
         scores = [
             score_episodes(features, features, [_within(episode, rows) for episode in episodes], config, left_out)
@@ -124,6 +125,8 @@ def _check(config: FewShotConfig) -> None:
             f"--encoder {config.encoder} is no image encoder: use a run folder, the folder of an image encoder, or the "
             "published weights of an image branch (the untrained twin is scored too)"
         )
+    if pictures_of(config.encoder) == "depth":
+        raise UsageError(f"--encoder {config.encoder}: it needs depth pictures, and {config.data} holds coloured ones")
 
 
 def _limited(pictures: LabelledPictures, share: float) -> LabelledPictures:

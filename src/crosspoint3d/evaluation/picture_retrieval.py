@@ -6,7 +6,7 @@ Axis letters: N shapes, V pictures of each, E width of the joint space.
 import hashlib
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from crosspoint3d.data.clouds import PicturedClouds, load_views
 from crosspoint3d.data.split import split_hash, stratified_share
 from crosspoint3d.evaluation.cache import cached_features
 from crosspoint3d.evaluation.features import compute_image_features, project, subsample
-from crosspoint3d.evaluation.image_size import image_size
+from crosspoint3d.evaluation.image_size import image_size, pictures_of
 from crosspoint3d.evaluation.metrics import cosines, ranks, retrieval_chance, retrieval_scores
 from crosspoint3d.evaluation.protocol import picked, weights_sha256
 from crosspoint3d.evaluation.searched import Searched
@@ -92,6 +92,7 @@ def pictures_and_shapes(config: RetrievalConfig, shapes: PicturedClouds) -> Sear
             "gallery": len(shapes.ids),
             "views": config.views,
             "image_size": size,
+            **({} if (kind := pictures_of(config.encoder)) == "colour" else {"pictures": kind}),
             "similarity": "cosine of projections; equal ones share their places (1 + better + half the equal)",
         },
     )
@@ -114,7 +115,12 @@ def projections(
     )
     flat = [row[view] for view in range(config.views) for row in views]
     image_features = compute_image_features(
-        image_tower, flat, image_size=size, batch_size=config.batch_size, device=device
+        image_tower,
+        flat,
+        image_size=size,
+        batch_size=config.batch_size,
+        device=device,
+        grey=pictures_of(config.encoder) == "grey",
     )
     pictures = project(image_tower, image_features, device=device)
     record = {
@@ -149,7 +155,8 @@ def joint_scores(clouds: Float[np.ndarray, "N E"], pictures: Float[np.ndarray, "
 
 
 def _shapes(config: RetrievalConfig, seed: int) -> PicturedClouds:
-    return _limited(load_views(config.data, "test", seed=seed), config.limit)
+    column: Literal["views", "depth"] = "depth" if pictures_of(config.encoder) == "depth" else "views"
+    return _limited(load_views(config.data, "test", seed=seed, column=column), config.limit)
 
 
 def _check_views(config: RetrievalConfig, shapes: PicturedClouds) -> None:

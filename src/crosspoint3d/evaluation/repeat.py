@@ -14,7 +14,7 @@ from crosspoint3d.evaluation.result_files import read_result
 from crosspoint3d.evaluation.segmentation import segmentation
 from crosspoint3d.evaluation.verbs import VERBS, function
 
-PARTS = "segmentation"
+KNOWN = (*VERBS, "segmentation")
 TRAININGS = ("segment", "classify")
 """Results of `crosspoint3d finetune`."""
 
@@ -65,25 +65,36 @@ def repeat(config: RepeatConfig) -> Repetition:
     """
     file = config.result / "result.json" if config.result.is_dir() else config.result
     recorded = _read(file)
-    parts = recorded.evaluation == PARTS
-    kind = SegmentationConfig if parts else VERBS[recorded.evaluation].config_class
+    kind, run = _verb(recorded.evaluation)
     values = _options(recorded, kind, file)
-    values |= {"out": config.out or file.parent / "repeated"} | ({} if parts else {"cache": config.cache})
-    given = {"model" if parts else "encoder": config.encoder, "data": config.data, "device": config.device}
+    options = {f.name for f in dataclasses.fields(kind)}
+    if "cache" in options:
+        values["cache"] = config.cache
+    elif config.cache:
+        raise UsageError(f"--cache: evaluate {recorded.evaluation} keeps no features; leave it out")
+    network = "encoder" if "encoder" in options else "model"
+    given = {network: config.encoder, "data": config.data, "device": config.device}
     values |= {name: value for name, value in given.items() if value}
+    values["out"] = config.out or file.parent / "repeated"
     if values["out"].resolve() == file.parent.resolve():
         raise UsageError(f"--out {config.out}: the recorded result is there; choose another folder")
-    run: Callable[[Any], Result] = segmentation if parts else function(recorded.evaluation)
     repeated = run(kind(**values))
     return Repetition(
         recorded, repeated, _circumstances(recorded, repeated), _differences(recorded, repeated), config.tolerance
     )
 
 
+def _verb(evaluation: str) -> tuple[type, Callable[[Any], Result]]:
+    """The config class and the function of an evaluation in `KNOWN`."""
+    if evaluation in VERBS:
+        return VERBS[evaluation].config_class, function(evaluation)
+    return SegmentationConfig, segmentation
+
+
 def _read(file: Path) -> Result:
     try:
         result = read_result(file)
-        found = result.evaluation in (*VERBS, PARTS) and isinstance(result.protocol["config"], dict)
+        found = result.evaluation in KNOWN and isinstance(result.protocol["config"], dict)
         _matters(result)
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}; give a result.json that `crosspoint3d evaluate` wrote") from error
@@ -95,7 +106,7 @@ def _read(file: Path) -> Result:
             f"{file.parent / 'config.yaml'} --out OTHER`"
         )
     if not found:
-        raise UsageError(f"{file}: evaluation {result.evaluation!r} is unknown; known are {', '.join((*VERBS, PARTS))}")
+        raise UsageError(f"{file}: evaluation {result.evaluation!r} is unknown; known are {', '.join(KNOWN)}")
     return result
 
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from jaxtyping import Float32
 
+from crosspoint3d.address import is_url
 from crosspoint3d.config import UsageError
 from crosspoint3d.data.meshes import CLOUD_SUFFIXES, MESH_SUFFIXES
 from crosspoint3d.data.published import PARTS_PREFIX, read_shapenet_part
@@ -90,7 +91,7 @@ def find_places(specs: Sequence[str], *, leave_out: Path, seed: int) -> Places:
     shapes: list[Place] = []
     other = same_model = 0
     for spec in specs:
-        if (Path(spec) / "_versions").is_dir():
+        if is_url(spec) or (Path(spec) / "_versions").is_dir():
             shapes += _of_table(ShapeTable(spec), names)
             continue
         if spec.startswith(PARTS_PREFIX):

@@ -71,4 +71,17 @@ def _origin(config: dict[str, Any]) -> str:
     if config["kind"] in LABELLED or config.get("fine_tuned"):
         return f"fine-tuned with labels by crosspoint3d {config['package']}. Training data: {data}."
     return f"""trained without labels by crosspoint3d {config["package"]} with the method of
-[CrossPoint](https://arxiv.org/abs/2203.00680) (CVPR 2022). Training data: {data}."""
+[CrossPoint](https://arxiv.org/abs/2203.00680) (CVPR 2022). Training data: {data}.{_beginning(config)}"""
+
+
+def _beginning(config: dict[str, Any]) -> str:
+    """What an image encoder began with and was shown, where that is not the usual."""
+    words = []
+    if began := config.get("began_with"):
+        where = " of ".join(str(began[name]) for name in ("source", "weights") if began.get(name))
+        words.append(f"It began with the weights `{where}` (SHA-256 `{began['sha256']}`); their terms apply too.")
+    if config.get("frozen"):
+        words.append("It did not learn itself: only its projection head did.")
+    if (pictures := config.get("pictures", "colour")) != "colour":
+        words.append(f"It was shown {pictures} pictures, and needs such.")
+    return "\n" + " ".join(words) if words else ""

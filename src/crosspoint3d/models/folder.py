@@ -17,6 +17,8 @@ from crosspoint3d.models.card import model_card
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 TRAINED_BY = (("image_encoder", "pretrain"), ("loss_over", "finetune segment"), ("layer_decay", "finetune classify"))
 """Options that tell from a run's config.yaml which verb wrote it."""
+PART_SCORE = "instance_miou"
+"""Tells a fine-tuning on parts whose config.yaml is older than `loss_over`."""
 
 
 def write_folder(network: nn.Module, config: dict[str, Any], folder: Path) -> None:
@@ -71,6 +73,8 @@ def unfinished(run: Path) -> str:
         return ""
     options = {line.partition(":")[0] for line in config.read_text(encoding="utf-8", errors="replace").splitlines()}
     verb = next((verb for option, verb in TRAINED_BY if option in options), "")
+    if verb == "finetune classify" and any(PART_SCORE in log.read_text("utf-8") for log in run.glob("*/metrics.jsonl")):
+        verb = "finetune segment"
     return f"its training is not finished: go on with `crosspoint3d {verb} --out {run} --resume`" if verb else ""
 
 
@@ -107,13 +111,16 @@ def fill(network: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
     Raises:
         UsageError: keys are missing, unknown or of another shape; all are listed.
     """
-    own = network.state_dict()
+    if problems := key_problems(network.state_dict(), weights):
+        raise UsageError(f"{folder / WEIGHTS} does not fit {folder / CONFIG}; {problems}")
+    network.load_state_dict(weights)
+
+
+def key_problems(own: dict[str, Tensor], weights: dict[str, Tensor]) -> str:
+    """Keys of a network that weights lack, those it does not know and those of another shape; empty where all fit."""
     problems = {
         "missing": sorted(own.keys() - weights.keys()),
         "unknown": sorted(weights.keys() - own.keys()),
         "of another shape": sorted(n for n in own.keys() & weights.keys() if own[n].shape != weights[n].shape),
     }
-    if any(problems.values()):
-        listed = "; ".join(f"{what}: {', '.join(names)}" for what, names in problems.items() if names)
-        raise UsageError(f"{folder / WEIGHTS} does not fit {folder / CONFIG}; {listed}")
-    network.load_state_dict(weights)
+    return "; ".join(f"{what}: {', '.join(names)}" for what, names in problems.items() if names)

@@ -6,6 +6,7 @@ Axis letters: B clouds, N points, Q parts of all categories.
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
@@ -73,14 +74,14 @@ class Segmenter(WithEncoder):
     def forward(
         self,
         points: Float[Tensor, "B N 3"],
-        category: Integer[Tensor, " M"],
+        category: Integer[Tensor, " M"] | Integer[np.ndarray, " M"],
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "B N Q"]:
         """Logits of every point for the parts of all categories.
 
         Args:
             points: clouds that are centred, of radius 1 and y up.
-            category: (B,), of each cloud, an index into `table.categories`; of any integer type.
+            category: (B,), of each cloud, an index into `table.categories`; of any integer type, a tensor or an array.
             generator: of dropout in training; None is torch's own.
 
         Raises:
@@ -89,6 +90,7 @@ class Segmenter(WithEncoder):
                 cloud where BatchNorm needs more.
         """
         require_clouds(self, points)
+        category = category if isinstance(category, Tensor) else torch.tensor(category, device=points.device)
         if category.shape != points.shape[:1] or category.is_floating_point() or category.dtype == torch.bool:
             raise ValueError(
                 f"Segmenter: category: {tuple(category.shape)} of {category.dtype} for {len(points)} clouds; give one "

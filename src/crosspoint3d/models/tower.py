@@ -1,7 +1,7 @@
 """A tower, one encoder with its projection head, and the folder it is kept in: safetensors, config.json, README.md."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,27 @@ class Tower(WithEncoder):
 
     Attributes:
         k, origin: see `WithEncoder`.
+        frozen: whether the encoder does not learn; see `freeze`.
+        began_with: where the weights came from that a training began with (`load_image_weights`); None for fresh ones.
     """
 
     def __init__(self, encoder: Encoder, head: ProjectionHead | None) -> None:
         super().__init__(encoder)
         self.head = head
+        self.frozen = False
+        self.began_with: dict[str, Any] | None = None
+
+    def freeze(self) -> None:
+        """Leave the encoder as it is from now on: no gradients, evaluation mode in training too; the head learns."""
+        self.frozen = True
+        self.encoder.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> "Tower":
+        """As of every module, but a frozen encoder stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
 
     @property
     def features(self) -> int:
@@ -61,7 +77,8 @@ class Tower(WithEncoder):
         Raises:
             UsageError: features of points are asked of another encoder than this package's point encoders.
         """
-        features: Tensor = self._of_points("per_point")(x, per_point=True) if per_point else self.encoder(x)
+        with torch.no_grad() if self.frozen else nullcontext():
+            features: Tensor = self._of_points("per_point")(x, per_point=True) if per_point else self.encoder(x)
         return features
 
     def local(self, points: Float[Tensor, "B N 3"]) -> tuple[Float[Tensor, "B N L"], Float[Tensor, "B D"]]:

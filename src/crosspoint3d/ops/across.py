@@ -55,6 +55,29 @@ class _RowsAcross(Function):
         return gradient[ctx.own]
 
 
+class _FromFirst(Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        return value.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        return gradient if process() == 0 else torch.zeros_like(gradient)
+
+
+def counted_once(value: Tensor) -> Tensor:
+    """`value`, which all processes hold alike and compute alike from: its gradient is left to the first of them.
+
+    For a weight of the loss over the whole batch (`rows_across`), such as a learned temperature: every process has the
+    whole gradient on it, and summed over the processes it is to count once.
+    """
+    if processes() == 1:
+        return value
+    once: Tensor = _FromFirst.apply(value)  # type: ignore[no-untyped-call]
+    return once
+
+
 def sum_across(value: Tensor) -> Tensor:
     """The sum of `value` over all processes, the same in each; `value` itself where there is one process.
 
@@ -66,7 +89,7 @@ def sum_across(value: Tensor) -> Tensor:
     return total
 
 
-def rows_across(rows: Float[Tensor, "B D"]) -> Float[Tensor, "WB D"]:
+def rows_across(rows: Float[Tensor, "B *V D"]) -> Float[Tensor, "WB *V D"]:
     """The rows of all W processes, in their order, the same in each; `rows` itself where there is one process.
 
     For what every process then computes alike, such as a loss over the whole batch. The gradient on all rows is then

@@ -104,8 +104,10 @@ def _synchronised_class(kind: Any) -> Any:
     return type(f"Synchronised{kind.__name__}", (_Synchronised, kind), {})
 
 
-def synchronise(model: nn.Module) -> None:
+def synchronise(model: nn.Module, leave: nn.Module | None = None) -> None:
     """Let every BatchNorm of a network take its statistics over all processes; keys and weights stay as they are.
+
+    Modules inside `leave` stay as they are: a frozen network takes no statistics.
 
     Layers that take statistics in their own way (`EdgeConv`, `TwoLayerEdgeConv`, `PooledLinear`) have their
     `synchronised` set. In evaluation mode, and where there is one process, nothing changes.
@@ -113,12 +115,13 @@ def synchronise(model: nn.Module) -> None:
     Raises:
         UsageError: a BatchNorm computes something of its own, which cannot be done over processes.
     """
-    own_way = {module for module in model.modules() if hasattr(module, "synchronised")}
+    left = set() if leave is None else set(leave.modules())
+    own_way = {module for module in model.modules() if hasattr(module, "synchronised")} - left
     inside = {module.norm for module in own_way}
     for module in own_way:
         module.synchronised = True  # type: ignore[assignment]
     for name, module in model.named_modules():
-        if not isinstance(module, _BatchNorm) or isinstance(module, _Synchronised) or module in inside:
+        if not isinstance(module, _BatchNorm) or isinstance(module, _Synchronised) or module in inside | left:
             continue
         plain = type(module).forward is _BatchNorm.forward
         if not plain and not {"drop", "act"} <= module._modules.keys():

@@ -6,11 +6,11 @@ from typing import Literal
 import numpy as np
 import torch
 
-from crosspoint3d.data.pairs import decode
+from crosspoint3d.data.batches import decode
 from crosspoint3d.report.pictures import data_uri, draw_cloud, thumbnail
 from crosspoint3d.report.shapes import ShownShapes
 from crosspoint3d.runtime import generator_for
-from crosspoint3d.transforms import augment_images, augment_points, subsample
+from crosspoint3d.transforms import augment_images, augment_points, subsample, to_grey
 from crosspoint3d.transforms.images import IMAGENET_MEAN, IMAGENET_STD
 
 TILE = 176
@@ -35,7 +35,14 @@ class Example:
 
 
 def draw_examples(
-    shapes: ShownShapes, recipe: Literal["default", "paper"], *, points: int, image_size: int, seed: int
+    shapes: ShownShapes,
+    recipe: Literal["default", "paper", "none"],
+    *,
+    points: int,
+    image_size: int,
+    seed: int,
+    without: tuple[str, ...] = (),
+    grey: bool = False,
 ) -> list[Example]:
     """Each shape's views, an augmented view, its cloud and two augmented clouds, as data URIs.
 
@@ -45,6 +52,8 @@ def draw_examples(
         points: of an augmented cloud, as in training; cut to what the shapes have.
         image_size: of an augmented picture, as in training.
         seed: decides the augmentations, together with the place in the list.
+        without: augmentations that were left out.
+        grey: the pictures are augmented by their luminance alone.
     """
     examples = []
     for index, (name, category) in enumerate(zip(shapes.ids, shapes.categories, strict=True)):
@@ -54,9 +63,9 @@ def draw_examples(
             for words, view in zip(("view 1", "last view"), shapes.views[index], strict=False)
         ]
         if shapes.views[index]:
-            view = _augmented_view(decode(shapes.views[index][0]), recipe, image_size, generator)
+            view = _augmented_view(decode(shapes.views[index][0]), recipe, image_size, generator, without, grey)
             tiles.append(Tile("augmented view", data_uri(view)))
-        tiles += _clouds(shapes.points[index], shapes.poses[index], recipe, points, generator)
+        tiles += _clouds(shapes.points[index], shapes.poses[index], recipe, points, generator, without)
         examples.append(Example(name, category, tiles))
     return examples
 
@@ -64,13 +73,15 @@ def draw_examples(
 def _clouds(
     points: np.ndarray,
     pose: np.ndarray,
-    recipe: Literal["default", "paper"],
+    recipe: Literal["default", "paper", "none"],
     count: int,
     generator: torch.Generator,
+    without: tuple[str, ...],
 ) -> list[Tile]:
     cloud = torch.from_numpy(points)[None]
     count = min(count, points.shape[0])
-    augmented = [augment_points(subsample(cloud, count, generator), recipe, generator)[0].numpy() for _ in range(2)]
+    subsets = (subsample(cloud, count, generator) for _ in range(2))
+    augmented = [augment_points(subset, recipe, generator, without)[0].numpy() for subset in subsets]
     reach = MARGIN * max(1.0, *(float(np.linalg.norm(one, axis=1).max()) for one in augmented))
     drawn = [("cloud", points, MARGIN)] + [
         (f"augmentation {number + 1}", one, reach) for number, one in enumerate(augmented)
@@ -79,10 +90,15 @@ def _clouds(
 
 
 def _augmented_view(
-    view: np.ndarray, recipe: Literal["default", "paper"], image_size: int, generator: torch.Generator
+    view: np.ndarray,
+    recipe: Literal["default", "paper", "none"],
+    image_size: int,
+    generator: torch.Generator,
+    without: tuple[str, ...],
+    grey: bool,
 ) -> np.ndarray:
     batch = torch.from_numpy(np.array(view)).permute(2, 0, 1)[None]
-    floats = augment_images(batch, image_size, recipe, generator)[0]
+    floats = augment_images(to_grey(batch) if grey else batch, image_size, recipe, generator, without)[0]
     colors = floats * torch.tensor(IMAGENET_STD)[:, None, None] + torch.tensor(IMAGENET_MEAN)[:, None, None]
     picture: np.ndarray = (colors.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     return np.ascontiguousarray(picture)

@@ -12,7 +12,8 @@ from crosspoint3d.evaluation.result import Result
 from crosspoint3d.evaluation.result_files import RESULT
 from crosspoint3d.report.run import read_mapping, read_metrics, read_one_result, read_results
 from crosspoint3d.report.sections import Missing
-from crosspoint3d.training.finetune_run import OUTCOME, WEIGHTS
+from crosspoint3d.training.finetune_outcome import OUTCOME
+from crosspoint3d.training.finetune_run import WEIGHTS
 from crosspoint3d.training.run_folder import CONFIG, SUMMARY
 
 Kind = Literal["segment", "classify"]

@@ -1,7 +1,7 @@
 """The page about a pre-training run: evaluations, searches, the map of features, losses, examples, record."""
 
 import shlex
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -35,7 +35,7 @@ def pretrained_page(config: ReportConfig) -> Page:
     tables, problems = open_tables(record.table_paths(run))
     split = held_out(tables)
     generator = np.random.default_rng([config.seed, 0])
-    shapes = draw_shapes(tables, split, config.shapes, generator) if tables else None
+    shapes = draw_shapes(tables, split, config.shapes, generator, column=_column(run, tables)) if tables else None
     mapped, searched = _features_sections(config, run, shapes)
     scores = evaluations(run, tables)
     charts = [chart for part in scores if isinstance(part, Evaluation) for chart in [*part.curves, *part.classes]]
@@ -92,7 +92,8 @@ def _features_sections(
     image_tower = models.load_image_encoder(config.run)
     first = [views[0] for views in shapes.views]
     size = _whole(run.config.get("image_size")) or 224
-    pictures = compute_image_features(image_tower, first, image_size=size, batch_size=BATCH, device=device)
+    grey = run.config.get("pictures") == "grey"
+    pictures = compute_image_features(image_tower, first, image_size=size, batch_size=BATCH, device=device, grey=grey)
     generator = np.random.default_rng([config.seed, 1])
     return mapped, search_section(
         shapes, project(tower, features, device=device), project(image_tower, pictures, device=device), generator
@@ -109,16 +110,29 @@ def _points(run: RunRecord) -> int:
 
 def _examples(config: ReportConfig, run: RunRecord, tables: list[ShapeTable]) -> list[Example]:
     generator = np.random.default_rng([config.seed, 2])
-    shapes = draw_shapes(tables, "train", EXAMPLES, generator, spread_categories=True) if tables else None
+    if not tables:
+        return []
+    column = _column(run, tables)
+    shapes = draw_shapes(tables, "train", EXAMPLES, generator, spread_categories=True, column=column)
     if shapes is None:
         return []
+    named = run.config.get("augmentation", "recipe")
+    augmented_by = run.config.get("recipe") if named == "recipe" else named
     return draw_examples(
         shapes,
-        "paper" if run.config.get("recipe") == "paper" else "default",
+        "paper" if augmented_by == "paper" else "none" if augmented_by == "none" else "default",
+        without=tuple(run.config.get("without") or ()),
+        grey=run.config.get("pictures") == "grey",
         points=_whole(run.config.get("points")) or DEFAULT_POINTS,
         image_size=_whole(run.config.get("image_size")) or 224,
         seed=config.seed,
     )
+
+
+def _column(run: RunRecord, tables: list[ShapeTable]) -> Literal["views", "depth"]:
+    """Where the pictures are that the run was trained on."""
+    wanted = run.config.get("pictures") == "depth" and all(table.has("depth") for table in tables)
+    return "depth" if wanted else "views"
 
 
 def _whole(value: Any) -> int | None:

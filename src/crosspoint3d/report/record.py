@@ -4,10 +4,10 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from crosspoint3d.config import PretrainConfig
+from crosspoint3d.config import PretrainConfig, RunError
+from crosspoint3d.data.location import read_text
 from crosspoint3d.data.table import OK, ShapeTable
 from crosspoint3d.report.rows import percent, spread, verdict
 from crosspoint3d.report.run import RunRecord
@@ -173,8 +173,8 @@ def duration(seconds: float | int) -> str:
 
 def _prepared(table: ShapeTable) -> dict[str, Any]:
     try:
-        values = json.loads((Path(table.path) / "prepare.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        values = json.loads(read_text(table.path, "prepare.json"))
+    except (OSError, ValueError, RunError):
         return {}
     return values if isinstance(values, dict) else {}
 

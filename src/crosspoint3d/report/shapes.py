@@ -6,12 +6,12 @@ Axis letters: N shapes, P points.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32
 
-from crosspoint3d.config import UsageError
+from crosspoint3d.config import RunError, UsageError
 from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.geometry import CAMERA_DISTANCE
 
@@ -53,7 +53,7 @@ def open_tables(paths: Sequence[str]) -> tuple[list[ShapeTable], list[str]]:
     for path in paths:
         try:
             tables.append(ShapeTable(path))
-        except UsageError as error:
+        except (UsageError, RunError) as error:
             problems.append(f"{error} (paths are as given to pretrain: make the report from the same folder)")
     return tables, problems
 
@@ -70,11 +70,12 @@ def draw_shapes(
     generator: np.random.Generator,
     *,
     spread_categories: bool = False,
+    column: Literal["views", "depth"] = "views",
 ) -> ShownShapes | None:
     """A random sample of up to `count` shapes of a split, or None when there is none.
 
     Shapes without a split count as `train`, as they do for `pretrain`. With `spread_categories` each is of another
-    category as long as there are any.
+    category as long as there are any. Pictures are those of `column`, which all tables must have.
     """
     places = [
         (number, int(row))
@@ -94,7 +95,7 @@ def draw_shapes(
     for number, table in enumerate(tables):
         rows = [row for owner, row in kept if owner == number]
         for start in range(0, len(rows), CHUNK):
-            _read(table, rows[start : start + CHUNK], size, columns)
+            _read(table, rows[start : start + CHUNK], size, columns, column)
     return ShownShapes(
         points=np.stack(columns["points"]),
         views=columns["views"],
@@ -116,10 +117,10 @@ def spread(order: list[int], categories: Sequence[str | None]) -> list[int]:
     return [order[place] for place in sorted(range(len(order)), key=lambda place: rounds[place])]
 
 
-def _read(table: ShapeTable, rows: list[int], size: int, columns: dict[str, list[Any]]) -> None:
-    taken = table.take(rows, ["points", "views", "id", "category"])
+def _read(table: ShapeTable, rows: list[int], size: int, columns: dict[str, list[Any]], column: str) -> None:
+    taken = table.take(rows, ["points", column, "id", "category"])
     columns["points"] += list(taken["points"][:, :size])
-    columns["views"] += [_ends(list(views or [])) for views in taken["views"]]
+    columns["views"] += [_ends(list(views or [])) for views in taken[column]]
     columns["id"] += taken["id"]
     columns["category"] += taken["category"]
     try:

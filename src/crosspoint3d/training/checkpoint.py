@@ -56,21 +56,45 @@ def save_checkpoint(
     Raises:
         RunError: it could not be written (a full disk, no permission); the checkpoints before it are as they were.
     """
+    write_state(run, state_of(run, model, optimizer, step, rows, more))
+
+
+def state_of(
+    run: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    rows: str,
+    more: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The dictionary that `save_checkpoint` writes, with the tensors of model and optimizer themselves, not copies."""
     state = {"step": step, "rows": rows, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
     device = next(model.parameters()).device
-    state |= {"generators": _generators(device), "made_with": _made_with(device), "config": _config(run)} | (more or {})
+    state |= {"generators": _generators(device), "made_with": _made_with(device), "config": _config(run)}
+    return state | (more or {})
+
+
+def write_state(run: Path, state: dict[str, Any]) -> None:
+    """Write what `state_of` made; lines of metrics.jsonl that are there when it begins are on disk before it.
+
+    Raises:
+        RunError: see `save_checkpoint`.
+    """
     try:
         if (run / metrics.FILE).is_file():
             with (run / metrics.FILE).open("rb") as lines:
                 os.fsync(lines.fileno())  # what was logged up to this step is as safe as the state
-        write(run / FOLDER, step, state)
+        write(run / FOLDER, int(state["step"]), state)
     except (OSError, RuntimeError) as error:
-        before = newest_first(run / FOLDER)
-        free = f"{shutil.disk_usage(run).free / 1e6:.0f} MB free on that disk"
-        kept = f"; the checkpoint before it is kept ({before[0].name}), free some space and --resume" if before else ""
-        raise RunError(
-            f"the checkpoint of step {step} could not be written to {run / FOLDER} ({free}): {error}{kept}"
-        ) from error
+        raise not_written(run, int(state["step"]), error) from error
+
+
+def not_written(run: Path, step: int, error: Exception) -> RunError:
+    """What to raise where the state of a step could not be written."""
+    before = newest_first(run / FOLDER)
+    free = f"{shutil.disk_usage(run).free / 1e6:.0f} MB free on that disk"
+    kept = f"; the checkpoint before it is kept ({before[0].name}), free some space and --resume" if before else ""
+    return RunError(f"the checkpoint of step {step} could not be written to {run / FOLDER} ({free}): {error}{kept}")
 
 
 def checkpoint_step(run: Path) -> int | None:

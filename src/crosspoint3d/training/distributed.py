@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from crosspoint3d import runtime
 from crosspoint3d.config import Device, RunError, UsageError
@@ -23,6 +23,17 @@ from crosspoint3d.training.watch import Watch
 T = TypeVar("T")
 VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 TIMEOUT = timedelta(hours=1)  # of waiting for each other: the first process evaluates while the others wait
+
+
+@runtime_checkable
+class HasState(Protocol):
+    """What torch's modules and optimizers have in common."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values."""
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> Any:
+        """Take them over."""
 
 
 class Place(NamedTuple):
@@ -117,18 +128,18 @@ class Team:
         if any(self.agree(self.from_first(lambda: value) != value)):
             raise UsageError(f"the processes see different {what}: give all of them the same files and options")
 
-    def share_state(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Weights, buffers and optimizer become those of the first process, which alone may have read them."""
+    def share_state(self, *parts: HasState) -> None:
+        """The states of model, optimizer, queue become those of the first process, which alone may have read them."""
         if self.size == 1:
             return
         written = io.BytesIO()
         if self.first:
-            torch.save([model.state_dict(), optimizer.state_dict()], written)
+            torch.save([part.state_dict() for part in parts], written)
         data = _broadcast(written.getvalue())
         if not self.first:
-            weights, state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-            model.load_state_dict(weights)
-            optimizer.load_state_dict(state)
+            states = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            for part, state in zip(parts, states, strict=True):
+                part.load_state_dict(state)
 
 
 @contextmanager
@@ -145,6 +156,7 @@ def team(place: Place, device: Device) -> Iterator[Team]:
         return
     # CPU tensors (flags, messages) go through gloo also where gradients go through NCCL: no device waits for them.
     dist.init_process_group("cpu:gloo,cuda:nccl" if own.type == "cuda" else "gloo", timeout=TIMEOUT)
+    store = dist.distributed_c10d._get_default_store()
     watch = Watch((os.environ["MASTER_ADDR"], int_variable("MASTER_PORT", 0)), place.rank, place.world)
     _meet(place, own)
     watch.start()
@@ -167,6 +179,7 @@ def team(place: Place, device: Device) -> Iterator[Team]:
             dist.destroy_process_group()
         if done:
             watch.part()
+        del store  # the first process serves it: without this reference its end would be that of the group
 
 
 def _meet(place: Place, device: torch.device) -> None:

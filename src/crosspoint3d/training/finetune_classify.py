@@ -18,17 +18,9 @@ from crosspoint3d.labelling.reliability import draw_reliability
 from crosspoint3d.models.load_labelled import load_classifier
 from crosspoint3d.training.classify_results import ClassAnswers, classify_details, save_examples
 from crosspoint3d.training.classify_task import MODEL, classify_task, with_points
+from crosspoint3d.training.finetune_outcome import Outcome, best_seed, read_answers
 from crosspoint3d.training.finetune_record import finetune_record, require_same_clouds
-from crosspoint3d.training.finetune_run import (
-    FinetuneResult,
-    Outcome,
-    best_seed,
-    finish,
-    finished_run,
-    read_answers,
-    run_seeds,
-    validate,
-)
+from crosspoint3d.training.finetune_run import FinetuneResult, finish, finished_run, run_seeds, validate
 from crosspoint3d.training.finetune_shared import keep_network, with_settled_points
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from crosspoint3d.config import FinetuneConfig, RunError
 from crosspoint3d.evaluation.protocol import TRAINS, arrays_sha256, circumstances
-from crosspoint3d.training.finetune_run import Outcome
+from crosspoint3d.training.finetune_outcome import Outcome
 
 TEST_CHOSE = (
     "the epoch was chosen on the test shapes, as published: the scores hold what that choice gains, and are no measure "

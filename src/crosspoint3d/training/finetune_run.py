@@ -7,9 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
-
-import numpy as np
+from typing import Any
 
 from crosspoint3d import runtime
 from crosspoint3d.config import FinetuneConfig, UsageError
@@ -18,35 +16,18 @@ from crosspoint3d.evaluation.result import Result
 from crosspoint3d.evaluation.result_files import RESULT, read_result
 from crosspoint3d.training import checkpoint
 from crosspoint3d.training.finetune import Task, train
+from crosspoint3d.training.finetune_outcome import (
+    OUTCOME,
+    Outcome,
+    best_seed,
+    read_outcome,
+    seed_folder,
+    write_answers,
+)
 from crosspoint3d.training.run_folder import SUMMARY, check_folder, finished_summary, write_config
 from crosspoint3d.training.weights_taken import require_same_encoder, weights_line
 
-OUTCOME, ANSWERS, WEIGHTS = "outcome.json", "answers.npz", "weights.json"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one seed's training came to, as RUN/seed-S/outcome.json holds it.
-
-    Attributes:
-        seed: its number.
-        scores: on the test shapes, read once. validation: scores that chose the epoch, on the split `chosen_on`.
-        steps, epochs: done in all. kept_after: epochs after which the kept weights were reached.
-        chosen_on: val, test, or None where the last epoch is kept. chosen_by: the score that chose.
-        seconds: of the training.
-        record: what the task says about this seed, and its answers.
-    """
-
-    seed: int
-    scores: dict[str, float]
-    validation: dict[str, float]
-    steps: int
-    epochs: int
-    kept_after: int
-    chosen_on: str | None
-    chosen_by: str
-    seconds: float
-    record: dict[str, Any] = field(default_factory=dict)
+WEIGHTS = "weights.json"
 
 
 @dataclass(frozen=True)
@@ -150,7 +131,7 @@ def run_seeds(
         sys.stderr.write(f"no checkpoint in {config.out}: starting at step 0\n")
     for seed in range(config.seeds):
         if (seed_folder(config, seed) / OUTCOME).exists():
-            check(_outcome(config, seed))
+            check(read_outcome(config, seed))
     with runtime.stop_requests() as stop:
         for seed in range(config.seeds):
             folder = seed_folder(config, seed)
@@ -165,8 +146,7 @@ def run_seeds(
                     return f"step {checkpoint.checkpoint_step(folder)} of seed {seed}"
                 answers = task.answer()
                 task.save(folder)
-                with runtime.atomic(folder / ANSWERS) as path, path.open("wb") as file:
-                    np.savez_compressed(file, **cast(Any, answers.arrays))
+                write_answers(folder, answers.arrays)
                 outcome = Outcome(
                     seed=seed,
                     scores=answers.scores,
@@ -177,30 +157,10 @@ def run_seeds(
                 )
                 runtime.write_json(folder / OUTCOME, asdict(outcome))
                 shutil.rmtree(folder / "checkpoint", ignore_errors=True)
-            outcomes.append(_outcome(config, seed))
+            outcomes.append(read_outcome(config, seed))
             if stop.is_set() and seed + 1 < config.seeds:
                 return f"the end of seed {seed}"
     return outcomes
-
-
-def _outcome(config: FinetuneConfig, seed: int) -> Outcome:
-    return Outcome(**json.loads((seed_folder(config, seed) / OUTCOME).read_text(encoding="utf-8")))
-
-
-def best_seed(outcomes: list[Outcome]) -> int:
-    """The seed whose network a run is known by: the best score that chose an epoch; the first where nothing chose."""
-    return max(outcomes, key=lambda outcome: outcome.validation.get(outcome.chosen_by, 0.0)).seed
-
-
-def seed_folder(config: FinetuneConfig, seed: int) -> Path:
-    """RUN/seed-S."""
-    return config.out / f"seed-{seed}"
-
-
-def read_answers(config: FinetuneConfig, seed: int) -> dict[str, np.ndarray]:
-    """The arrays that a finished seed's task answered with."""
-    with np.load(seed_folder(config, seed) / ANSWERS, allow_pickle=False) as arrays:
-        return dict(arrays)
 
 
 def read_weights(run: Path) -> dict[str, Any]:

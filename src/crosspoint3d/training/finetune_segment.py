@@ -16,17 +16,9 @@ from crosspoint3d.evaluation.protocol import picked
 from crosspoint3d.evaluation.result import Result
 from crosspoint3d.evaluation.segment_results import PartAnswers, most_frequent_parts, save_examples, segment_details
 from crosspoint3d.models.load_labelled import load_segmenter
+from crosspoint3d.training.finetune_outcome import Outcome, best_seed, read_answers
 from crosspoint3d.training.finetune_record import finetune_record, require_same_clouds
-from crosspoint3d.training.finetune_run import (
-    FinetuneResult,
-    Outcome,
-    best_seed,
-    finish,
-    finished_run,
-    read_answers,
-    run_seeds,
-    validate,
-)
+from crosspoint3d.training.finetune_run import FinetuneResult, finish, finished_run, run_seeds, validate
 from crosspoint3d.training.finetune_shared import keep_network, with_settled_points
 from crosspoint3d.training.segment_task import MODEL, labelled_shapes, segment_task
 

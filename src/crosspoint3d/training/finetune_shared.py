@@ -10,7 +10,7 @@ from crosspoint3d.config import MOST_POINTS_BY_DEFAULT, FinetuneConfig, UsageErr
 from crosspoint3d.models.classifier import Classifier
 from crosspoint3d.models.segmenter import Segmenter
 from crosspoint3d.models.tower import Tower, save_tower
-from crosspoint3d.training.finetune_run import seed_folder
+from crosspoint3d.training.finetune_outcome import seed_folder
 from crosspoint3d.training.weights_taken import origin_of
 
 Config = TypeVar("Config", bound=FinetuneConfig)

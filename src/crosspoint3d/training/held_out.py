@@ -7,6 +7,8 @@ from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.evaluation.retrieval import retrieval
 
 MOST_SHAPES = 300
+MOST_TEST_SHAPES, MOST_ROWS = 50_000, 5_000_000
+"""Of a table that is measured: an evaluation reads all test shapes and all categories into memory."""
 
 
 def held_out_retrieval(config: PretrainConfig, tables: list[ShapeTable]) -> dict[str, float] | None:
@@ -16,8 +18,18 @@ def held_out_retrieval(config: PretrainConfig, tables: list[ShapeTable]) -> dict
     until `evaluate retrieval` replaces it. None when no table has test shapes, or the image encoder was not trained.
     A test split that cannot be used is a message; the finished run stays finished.
     """
-    table = next((table for table in tables if len(table.select("test")) >= 2), None)
-    if table is None or config.cross_weight == 0:
+    if config.cross_weight == 0:
+        return None
+    sizes = ((len(table.index("test")), table) for table in tables)
+    count, table = next(((count, table) for count, table in sizes if count >= 2), (0, None))
+    if table is None:
+        return None
+    if count > MOST_TEST_SHAPES or len(table) > MOST_ROWS:
+        sys.stderr.write(
+            f"held-out shapes were not measured: {table.path} has {count:,} test shapes in {len(table):,} rows, and an "
+            "evaluation reads them all into memory; where there is room for them, `crosspoint3d evaluate retrieval "
+            f"--encoder {config.out} --data {table.path}` does\n"
+        )
         return None
     settings = RetrievalConfig(
         encoder=str(config.out),
@@ -26,7 +38,7 @@ def held_out_retrieval(config: PretrainConfig, tables: list[ShapeTable]) -> dict
         search="pictures",
         seeds=1,
         points=config.points,
-        limit=min(1.0, MOST_SHAPES / len(table.select("test"))),
+        limit=min(1.0, MOST_SHAPES / count),
         device=config.device,
     )
     try:

@@ -2,33 +2,27 @@
 
 import json
 import math
-import time
-from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from crosspoint3d import runtime
-from crosspoint3d.config import MOST_POINTS_BY_DEFAULT, PretrainConfig, RunError, UsageError
-from crosspoint3d.data.order import DrawOrder, share_of
-from crosspoint3d.data.pairs import load_pairs
+from crosspoint3d.config import MOST_POINTS_BY_DEFAULT, PretrainConfig, UsageError
+from crosspoint3d.data.order import VERSION as ORDER
 from crosspoint3d.data.table import ShapeTable
-from crosspoint3d.losses import CrossPointLoss
 from crosspoint3d.models.crosspoint import CrossPoint
 from crosspoint3d.models.tower import save_tower
-from crosspoint3d.training import checkpoint, metrics
+from crosspoint3d.training import checkpoint
+from crosspoint3d.training.checkpoint_writer import CheckpointWriter
 from crosspoint3d.training.distributed import Team, place_from_environment, team
-from crosspoint3d.training.gradient_sum import GradientSum
 from crosspoint3d.training.held_out import held_out_retrieval
+from crosspoint3d.training.image_start import begun_with, go_on, note_start, read_note, without_source
+from crosspoint3d.training.loop import Training, train
+from crosspoint3d.training.negative_queue import NegativeQueue
 from crosspoint3d.training.pretrain_result import PretrainResult
 from crosspoint3d.training.run_folder import SUMMARY, finished_steps, open_run
-from crosspoint3d.training.run_log import RunLog
-from crosspoint3d.training.schedule import learning_rate
 from crosspoint3d.training.setup import build_model, build_optimizer, draw_order, validate
-from crosspoint3d.training.step import Outcome, train_step
 
 
 def pretrain(config: PretrainConfig) -> PretrainResult:
@@ -60,43 +54,45 @@ def _pretrain(config: PretrainConfig, team: Team) -> PretrainResult:
     team.check_same("training shapes", order.fingerprint())
     total = min(config.epochs * order.steps, config.max_steps or math.inf)
 
-    model = build_model(config, team.device)
+    begun = team.from_first(lambda: begun_with(config))
+    model = build_model(config if begun is None else without_source(config), team.device)
+    if begun is not None:
+        go_on(model.image_tower, begun)
     optimizer = build_optimizer(config, model)
-    start = team.from_first(lambda: _open(config, model, optimizer, order, team))
-    team.share_state(model, optimizer)
-    result = _loop(config, model, optimizer, tables, order, start, int(total), team)
+    queue = NegativeQueue(config.queue, team.device)
+    more = {"processes": team.size, "order": ORDER, "queue": queue.state}
+    writer = CheckpointWriter(config.out, model, optimizer, order.fingerprint(), more)
+    training = Training(config, tables, order, int(total), model, optimizer, queue, team, writer)
+    start = team.from_first(lambda: _open(training))
+    team.share_state(model, optimizer, queue)
+    result = train(training, start)
     if not result.stopped:
         result = replace(result, held_out=team.from_first(lambda: _finish(config, model, tables, result)))
     return result
 
 
-def _open(
-    config: PretrainConfig, model: CrossPoint, optimizer: torch.optim.Optimizer, order: DrawOrder, team: Team
-) -> int:
+def _open(training: Training) -> int:
     """Begin or go on with the run folder; the number of steps that are done."""
+    config, model = training.config, training.model
     start = open_run(config)
     if not start:
-        _checkpoint(config, model, optimizer, 0, order, team)
+        note_start(config, model.image_tower)
+        training.writer.save(0)
+        training.writer.wait()
         return 0
-    saved = checkpoint.load_checkpoint(config.out, model, optimizer, order.fingerprint())
-    if (before := saved.get("processes", 1)) != team.size:
+    saved = checkpoint.load_checkpoint(config.out, model, training.optimizer, training.order.fingerprint())
+    if saved.get("order", 1) != ORDER:
         raise UsageError(
-            f"--resume: {config.out} was trained by {before} processes, now there are {team.size}; their number "
-            f"decides the views that are drawn: start {before} again, or a new run"
+            f"--resume: {config.out} was begun by an earlier version, whose order of shapes cannot be continued: "
+            "start a new run"
         )
+    if (before := saved.get("processes", 1)) != training.team.size:
+        raise UsageError(
+            f"--resume: {config.out} was trained by {before} processes, now there are {training.team.size}; their "
+            f"number decides the views that are drawn: start {before} again, or a new run"
+        )
+    training.queue.load_state_dict(saved.get("queue", {}))
     return start
-
-
-def _checkpoint(
-    config: PretrainConfig,
-    model: CrossPoint,
-    optimizer: torch.optim.Optimizer,
-    step: int,
-    order: DrawOrder,
-    team: Team,
-) -> None:
-    more = {"processes": team.size}
-    checkpoint.save_checkpoint(config.out, model, optimizer, step, order.fingerprint(), more)
 
 
 def _finish(
@@ -110,87 +106,18 @@ def _finish(
     return held_out
 
 
-def _loop(
-    config: PretrainConfig,
-    model: CrossPoint,
-    optimizer: torch.optim.Optimizer,
-    tables: list[ShapeTable],
-    order: DrawOrder,
-    start: int,
-    total: int,
-    team: Team,
-) -> PretrainResult:
-    log = RunLog(config, tables, steps=order.steps, start=start, total=total, device=team.device, writes=team.first)
-    began = logged = time.monotonic()
-    step = logged_step = start
-    loss_value = next((row["loss"] for row in reversed(metrics.read(config.out))), math.nan)
-    draws = share_of(order.from_step(start, total), team.place.rank, team.size)
-    batches = log.timed(load_pairs(tables, draws, workers=config.workers, pin=team.device.type == "cuda"))
-    gradients = GradientSum(model) if team.size > 1 else None
-    bar = tqdm(total=total, initial=start, unit="step", desc="pretrain", disable=None if team.first else True)
-    with runtime.stop_requests(launched=team.size > 1) as stop, closing(bar), log:
-        batch = next(batches, None)
-        while batch is not None:
-            lr = learning_rate(step, total, peak=config.lr, warmup=config.warmup)
-            outcome = train_step(config, model, optimizer, batch, step, lr, gradients)
-            step += 1
-            batch = next(batches, None)  # read while the device works
-            stopping = _agree(config, step, outcome, lr, stop.is_set(), team)
-            if log.due(step):
-                now = time.monotonic()
-                loss_value = outcome.loss.total.item()
-                speed = config.batch_size * (step - logged_step) / (now - logged)
-                row = _row(step, order.steps, outcome.loss, lr, speed)
-                probed = log.write(row, outcome.gradient_norm.item(), outcome.projections, model)
-                logged, logged_step = now + probed, step
-                bar.set_postfix(loss=f"{loss_value:.3f}", pairs_per_s=f"{speed:.1f}", refresh=False)
-            bar.update()
-            if team.first and (stopping or step % config.checkpoint_every == 0 or step == total):
-                _checkpoint(config, model, optimizer, step, order, team)
-            if stopping and step < total:
-                break
-    seconds = time.monotonic() - began
-    speed = config.batch_size * (step - start) / max(seconds, 1e-9)
-    stopped = step < total
-    result = PretrainResult(str(config.out), step, total, loss_value, seconds, speed, stopped, processes=team.size)
-    return replace(result, collapse=log.collapse)
-
-
-def _agree(config: PretrainConfig, step: int, outcome: Outcome, lr: float, stop: bool, team: Team) -> bool:
-    """Wait for a step's outcome and refuse one that ruined the weights; whether any process was asked to stop."""
-    loss, norm = torch.stack([outcome.loss.total, outcome.gradient_norm.to(outcome.loss.total.dtype)]).tolist()
-    stopping, ruined = team.agree(stop, not math.isfinite(loss) or not math.isfinite(norm))
-    if ruined:
-        kept = team.from_first(lambda: checkpoint.checkpoint_step(config.out))
-        raise RunError(
-            f"step {step}: loss {loss}, gradient norm {norm}, learning rate {lr:.2g}. "
-            f"The state of step {kept} is kept in {config.out / checkpoint.FOLDER}; "
-            f"start a new run with a lower --lr, or with --grad-clip"
-        )
-    return stopping
-
-
-def _row(step: int, steps_per_epoch: int, loss: CrossPointLoss, lr: float, speed: float) -> dict[str, Any]:
-    return {
-        "step": step,
-        "epoch": (step - 1) // steps_per_epoch,
-        "loss": loss.total.item(),
-        "intra_modal": loss.intra_modal.item(),
-        "cross_modal": loss.cross_modal.item() if loss.cross_modal.isfinite() else None,
-        "lr": lr,
-        "pairs_per_s": speed,
-    }
-
-
 def _save(config: PretrainConfig, model: CrossPoint, tables: list[ShapeTable]) -> None:
     names = ", ".join(Path(table.path).name for table in tables)
     trained_on = {"data": names, "recipe": config.recipe, "seed": config.seed}
     save_tower(model.point_tower, config.out / "encoder", trained_on)
     if config.cross_weight:
-        save_tower(model.image_tower, config.out / "image_encoder", trained_on)
+        seen = {"pictures": config.pictures, "began_with": model.image_tower.began_with, "frozen": config.freeze_images}
+        save_tower(model.image_tower, config.out / "image_encoder", trained_on | seen)
 
 
 def _write_summary(config: PretrainConfig, result: PretrainResult) -> None:
     summary = asdict(result) | {"environment": runtime.environment()}
+    if config.cross_weight and (began := read_note(config.out)):
+        summary["image_weights"] = began
     with runtime.atomic(config.out / SUMMARY) as path:
         path.write_text(json.dumps(summary, indent=1), encoding="utf-8")

@@ -4,13 +4,13 @@ Never a test shape, so that nothing an evaluation reports later was looked at. A
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 from torch import nn
 
 from crosspoint3d.config import PretrainConfig, UsageError
@@ -21,28 +21,9 @@ from crosspoint3d.evaluation.metrics import cosines, ranks, retrieval_scores
 from crosspoint3d.models.crosspoint import CrossPoint
 from crosspoint3d.runtime import atomic
 from crosspoint3d.training.excluded import training_rows
+from crosspoint3d.training.probe_shapes import Picked, some_labelled, split_rows
 
 FILE = "probe_shapes.txt"
-SHARE, MOST_HELD_OUT, MOST_FITTED = 0.1, 1000, 2000
-_KEY = 0x70726F62
-Rows = tuple[Int64[np.ndarray, " _"], ...]
-
-
-def split_rows(tables: Sequence[ShapeTable], rows: Rows, seed: int) -> tuple[Rows, Rows]:
-    """The rows to train on, and those that probes look at: a tenth of the shapes, 2 at least and 1,000 at most.
-
-    A function of the ids and the seed; the order of rows and tables does not matter, and a shape that two tables hold
-    is held out of both.
-    """
-    names = [np.array(table.column("id", mine), dtype=object) for table, mine in zip(tables, rows, strict=True)]
-    ids = sorted({name for mine in names for name in mine})
-    count = min(max(2, round(SHARE * len(ids))), MOST_HELD_OUT)
-    picked = {ids[i] for i in np.random.default_rng([seed, _KEY]).permutation(len(ids))[:count]}
-    out = [np.array([name in picked for name in mine], dtype=bool) for mine in names]
-    return (
-        tuple(mine[~held] for mine, held in zip(rows, out, strict=True)),
-        tuple(mine[held] for mine, held in zip(rows, out, strict=True)),
-    )
 
 
 class _Shapes(NamedTuple):
@@ -72,7 +53,7 @@ class Probe:
         self._config, self._every, self._total = config, steps * config.probe_every, total
         train, held_out = split_rows(tables, training_rows(tables, config.exclude), config.seed)
         self._held_out = _load(config, tables, held_out)
-        self._fitted = _load(config, tables, _some_labelled(tables, train, config.seed))
+        self._fitted = _load(config, tables, some_labelled(tables, train, config.seed))
         fitted = set(self._fitted.categories)
         self._labels = {name: number for number, name in enumerate(sorted(name for name in fitted if name))}
         self._scored = np.array([name in self._labels for name in self._held_out.categories])
@@ -82,7 +63,7 @@ class Probe:
                 f"--probe-every {config.probe_every}: nothing to measure without categories in --data and with "
                 "--cross-weight 0; leave the option out"
             )
-        ids = {name for table, mine in zip(tables, held_out, strict=True) for name in table.column("id", mine)}
+        ids = {name for table, mine in zip(tables, held_out, strict=True) for name in table.take(mine, ["id"])["id"]}
         with atomic(config.out / FILE) as path:
             path.write_text("".join(f"{name}\n" for name in sorted(ids)), encoding="utf-8")
 
@@ -109,7 +90,7 @@ class Probe:
 
     def _measure(self, model: CrossPoint, device: torch.device) -> dict[str, float]:
         config, scores = self._config, {}
-        batch = config.chunk or config.batch_size
+        batch = config.at_once(config.batch_size)
         features = compute_features(model.point_tower, self._held_out.points, batch_size=batch, device=device)
         if self._linear:
             fitted = compute_features(model.point_tower, self._fitted.points, batch_size=batch, device=device)
@@ -124,6 +105,7 @@ class Probe:
                 image_size=config.image_size,
                 batch_size=batch,
                 device=device,
+                grey=config.pictures == "grey",
             )
             queries = project(model.image_tower, pictures, device=device)
             found = cosines(queries, project(model.point_tower, features, device=device))
@@ -144,26 +126,14 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
                 module.training = mode
 
 
-def _some_labelled(tables: list[ShapeTable], rows: Rows, seed: int) -> Rows:
-    """At most `MOST_FITTED` of the rows that have a category, drawn from all tables alike."""
-    labelled = [
-        (number, row)
-        for number, (table, mine) in enumerate(zip(tables, rows, strict=True))
-        for row, name in zip(mine, table.column("category", mine), strict=True)
-        if name
-    ]
-    order = np.random.default_rng([seed, _KEY, 1]).permutation(len(labelled))[:MOST_FITTED]
-    picked = [labelled[i] for i in np.sort(order)]
-    return tuple(np.array([row for at, row in picked if at == number], dtype=np.int64) for number in range(len(tables)))
-
-
-def _load(config: PretrainConfig, tables: list[ShapeTable], rows: Rows) -> _Shapes:
+def _load(config: PretrainConfig, tables: list[ShapeTable], rows: Picked) -> _Shapes:
     """The same points of each shape at every probe, drawn by the seed."""
     points, pictures, categories = [np.empty((0, config.points, 3), np.float32)], [], []
     for table, mine in zip(tables, rows, strict=True):
         if len(mine):
-            taken = table.take(mine, ["points", "views"] if config.cross_weight else ["points"])
+            column = "depth" if config.pictures == "depth" else "views"
+            taken = table.take(mine, ["points", "category", *([column] if config.cross_weight else [])])
             points.append(subsample(taken["points"], config.points, config.seed))
-            pictures += [views[0] for views in taken.get("views", ())]
-            categories += table.column("category", mine)
+            pictures += [views[0] for views in taken.get(column, ())]
+            categories += taken["category"]
     return _Shapes(np.concatenate(points), pictures, categories)

@@ -73,7 +73,7 @@ def _other_shapes(before: dict[str, Any], table: ShapeTable) -> str:
 
 
 def _describe(table: ShapeTable) -> dict[str, Any]:
-    rows = table.select()
+    rows = table.index()
     at = np.unique(np.linspace(0, len(rows) - 1, SAMPLED).astype(np.int64)) if len(rows) else np.empty(0, np.int64)
     sampled = rows[at].tolist()
     content = _content(table, sampled)

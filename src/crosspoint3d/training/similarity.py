@@ -1,6 +1,6 @@
 """How the projections of a batch lie in the joint space: cosines, alignment, uniformity, effective rank.
 
-Axis letters: B shapes, E width of the joint space.
+Axis letters: B shapes, V pictures of each, E width of the joint space.
 """
 
 import torch
@@ -23,7 +23,9 @@ def similarity(projections: Projections) -> dict[str, float]:
     - `_positive_cosine`, `_negative_cosine`: means over pairs of the same shape and of two different shapes;
     - `_alignment`: mean squared distance of positives on the unit sphere (Wang and Isola, arXiv 2005.10242, eq. 1).
 
-    Of the two modalities, `cloud` (the first cloud of each shape) and `image`:
+    Where a shape has V pictures that the loss compares one by one, these are means over all of them.
+
+    Of the two modalities, `cloud` (the first cloud of each shape) and `image` (its first picture):
 
     - `_uniformity`: see `uniformity`; `_effective_rank`: see `effective_rank`.
 
@@ -32,15 +34,16 @@ def similarity(projections: Projections) -> dict[str, float]:
     """
     first, second, pictures = (None if part is None else part.detach()[:MOST_SHAPES] for part in projections)
     assert first is not None and second is not None
-    pairs = {"intra": (_unit(first), _unit(second))}
+    pairs = {"intra": (_unit(first), _unit(second)[:, None])}
     modalities = {"cloud": pairs["intra"][0]}
     if pictures is not None:
-        pairs["cross"] = _unit((first + second) / 2), _unit(pictures)
-        modalities["image"] = pairs["cross"][1]
+        each = pictures[:, None] if pictures.ndim == 2 else pictures
+        pairs["cross"] = _unit((first + second) / 2), _unit(each)
+        modalities["image"] = pairs["cross"][1][:, 0]
     values: dict[str, float] = {}
     for name, (a, b) in pairs.items():
-        positive, negative = mean_cosines(a, b)
-        alignment = float((a - b).square().sum(dim=1).mean())
+        positive, negative = mean_cosines(a, b.mean(dim=1))  # cosines are linear in each of several pictures
+        alignment = float((a[:, None] - b).square().sum(dim=2).mean())
         values |= {f"{name}_positive_cosine": positive, f"{name}_negative_cosine": negative}
         values[f"{name}_alignment"] = alignment
     for name, rows in modalities.items():
@@ -48,8 +51,8 @@ def similarity(projections: Projections) -> dict[str, float]:
     return values
 
 
-def _unit(rows: Float[Tensor, "B E"]) -> Float32[Tensor, "B E"]:
-    return F.normalize(rows.float().cpu(), dim=1)
+def _unit(rows: Float[Tensor, "B *V E"]) -> Float32[Tensor, "B *V E"]:
+    return F.normalize(rows.float().cpu(), dim=-1)
 
 
 def mean_cosines(a: Float[Tensor, "B E"], b: Float[Tensor, "B E"]) -> tuple[float, float]:

@@ -13,12 +13,13 @@ from crosspoint3d.config import PretrainConfig
 from crosspoint3d.data.pairs import Pairs
 from crosspoint3d.losses import CrossPointLoss, crosspoint_loss
 from crosspoint3d.models.crosspoint import CrossPoint, Projections
-from crosspoint3d.ops.across import equal_shares, process
+from crosspoint3d.ops.across import counted_once, equal_shares, process
 from crosspoint3d.runtime import generator_for
 from crosspoint3d.training.grad_cache import cached_backward, chunk_sizes
 from crosspoint3d.training.gradient_sum import GradientSum
+from crosspoint3d.training.negative_queue import NegativeQueue
 from crosspoint3d.training.seeded import seeded
-from crosspoint3d.transforms import augment_images, augment_points, subsample
+from crosspoint3d.transforms import augment_images, augment_points, subsample, to_grey
 
 
 class Outcome(NamedTuple):
@@ -27,6 +28,8 @@ class Outcome(NamedTuple):
     loss: CrossPointLoss
     gradient_norm: Float[Tensor, ""]
     projections: Projections
+    temperature: Float[Tensor, ""] | None
+    """Of the loss, where it is learned."""
 
 
 def train_step(
@@ -37,8 +40,9 @@ def train_step(
     step: int,
     lr: float,
     gradients: GradientSum | None = None,
+    queue: NegativeQueue | None = None,
 ) -> Outcome:
-    """One update, on the model's device, with `config.chunk` shapes in the networks at once.
+    """One update, on the model's device, with `config.at_once` shapes in the networks.
 
     Every random number is a function of `config.seed`, `step` and the chunk's number. Of several processes each comes
     with an equal share of the batch, in order, and numbers its chunks on from the one before it; the loss is that of
@@ -52,11 +56,14 @@ def train_step(
         step: number of the update, from 0.
         lr: learning rate.
         gradients: of the model; needed where there are several processes.
+        queue: of earlier steps; this one's projections are put in after it.
     """
     device = next(model.parameters()).device
     points = batch.points.to(device, non_blocking=True)
-    images = batch.images.to(device, non_blocking=True) if config.cross_weight else None
-    sizes = chunk_sizes(len(points), config.chunk)
+    images = None
+    if config.cross_weight and batch.images is not None:
+        images = batch.images.squeeze(1).to(device, non_blocking=True)
+    sizes = chunk_sizes(len(points), config.at_once(len(points)))
     ends = list(accumulate(sizes))
 
     def forward(number: int) -> Projections:
@@ -65,18 +72,21 @@ def train_step(
         clouds, pictures = views(config, points[chunk], None if images is None else images[chunk], generator)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
             projections: Projections = model(clouds, pictures)
-        return projections
+        return projections.of_mean_picture() if config.view_loss == "mean" else projections
 
     seen: list[Projections] = []
+    past = None if queue is None else queue.past()
+    learned = model.temperature()
 
     def objective(projections: Projections) -> CrossPointLoss:
         everybodys = projections.across()
         seen.append(everybodys.detach())
         return crosspoint_loss(
             *everybodys,
-            temperature=config.temperature,
+            temperature=config.temperature if learned is None else counted_once(learned),
             intra_weight=config.intra_weight,
             cross_weight=config.cross_weight,
+            past=past,
         )
 
     optimizer.zero_grad(set_to_none=True)
@@ -92,20 +102,30 @@ def train_step(
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.step()
-    return Outcome(CrossPointLoss(*(term.detach() for term in loss)), norm.detach(), seen[-1])
+    model.bound_temperature()
+    if queue is not None:
+        queue.push(seen[-1])
+    detached = CrossPointLoss(*(term.detach() for term in loss))
+    return Outcome(detached, norm.detach(), seen[-1], None if learned is None else learned.detach())
 
 
 def views(
     config: PretrainConfig,
     points: Float32[Tensor, "B P 3"],
-    images: UInt8[Tensor, "B 3 H W"] | None,
+    images: UInt8[Tensor, "B *V 3 H W"] | None,
     generator: torch.Generator,
-) -> tuple[Float[Tensor, "B2 N 3"], Float[Tensor, "B 3 S S"] | None]:
-    """What the networks see: 2B augmented clouds (each shape's first ones, then its second ones) and B pictures."""
-    clouds = augment_points(subsample(points.repeat(2, 1, 1), config.points, generator), config.recipe, generator)
+) -> tuple[Float[Tensor, "B2 N 3"], Float[Tensor, "B *V 3 S S"] | None]:
+    """What the networks see: 2B augmented clouds (each shape's first ones, then its second ones) and its pictures.
+
+    Every picture is augmented by itself, also where a shape has several.
+    """
+    subsets = subsample(points.repeat(2, 1, 1), config.points, generator)
+    clouds = augment_points(subsets, config.augmented_by, generator, config.without)
     if images is None:
         return clouds, None
-    pictures = augment_images(images, config.image_size, config.recipe, generator)
+    each = images.flatten(0, -4)
+    each = to_grey(each) if config.pictures == "grey" else each
+    pictures = augment_images(each, config.image_size, config.augmented_by, generator, config.without)
     if pictures.is_cuda:
         pictures = pictures.contiguous(memory_format=torch.channels_last)
-    return clouds, pictures
+    return clouds, pictures.view(*images.shape[:-3], *pictures.shape[1:])

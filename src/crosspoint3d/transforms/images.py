@@ -3,6 +3,7 @@
 No function edits its input. Axis letters: B samples, H and W pixels. Generators live on the pictures' device.
 """
 
+from collections.abc import Collection
 from typing import Literal
 
 import torch
@@ -13,6 +14,8 @@ from torch import Generator, Tensor
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 LUMINANCE = (0.299, 0.587, 0.114)
+STEPS = ("crop", "colour", "grey", "flip")
+"""The augmentations of `augment_images` that can be left out, in their order; `paper` has neither crop nor grey."""
 
 
 def resize(images: UInt8[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 S S"]:
@@ -42,6 +45,11 @@ def to_input(images: UInt8[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 
     return normalise(resize(images, size))
 
 
+def to_grey(images: UInt8[Tensor, "B 3 H W"]) -> UInt8[Tensor, "B 3 H W"]:
+    """Every picture by its luminance alone, rounded, in three equal channels."""
+    return _luminance(images.float()).round_().to(torch.uint8).expand(-1, 3, -1, -1)
+
+
 def _luminance(images: Tensor) -> Tensor:
     """Brightness (B, 1, H, W) as the eye weighs the colours."""
     red, green, blue = images.chunk(3, dim=1)
@@ -62,9 +70,9 @@ def colour_jitter(images: Float[Tensor, "B 3 H W"], strength: float, generator: 
     return torch.lerp(_luminance(images), images, saturation).clamp_(0, 1)
 
 
-def flip(images: Float[Tensor, "B 3 H W"], generator: Generator) -> Float[Tensor, "B 3 H W"]:
-    """Mirror every picture left to right with probability one half."""
-    mirrored = torch.rand((len(images), 1, 1, 1), device=images.device, generator=generator) < 0.5
+def flip(images: Float[Tensor, "B 3 H W"], generator: Generator, probability: float = 0.5) -> Float[Tensor, "B 3 H W"]:
+    """Mirror every picture left to right with a given probability."""
+    mirrored = torch.rand((len(images), 1, 1, 1), device=images.device, generator=generator) < probability
     return torch.where(mirrored, images.flip(3), images)
 
 
@@ -75,8 +83,10 @@ def grey(images: Float[Tensor, "B 3 H W"], probability: float, generator: Genera
 
 
 def crop(images: Float[Tensor, "B 3 S S"], smallest: float, generator: Generator) -> Float[Tensor, "B 3 S S"]:
-    """Zoom every picture onto a random window with sides of U(smallest, 1) of its own, bilinear."""
+    """Zoom every picture onto a random window with sides of U(smallest, 1) of its own, bilinear; 1 is no zoom."""
     unit = torch.rand((3, len(images)), device=images.device, generator=generator)
+    if smallest == 1:
+        return images
     side = smallest + (1 - smallest) * unit[0]
     shift = (1 - side) * (2 * unit[1:] - 1)
     zero = torch.zeros_like(side)
@@ -87,28 +97,36 @@ def crop(images: Float[Tensor, "B 3 S S"], smallest: float, generator: Generator
 
 
 def augment_images(
-    images: UInt8[Tensor, "B 3 H W"], size: int, recipe: Literal["default", "paper"], generator: Generator
+    images: UInt8[Tensor, "B 3 H W"],
+    size: int,
+    recipe: Literal["default", "paper", "none"],
+    generator: Generator,
+    without: Collection[str] = (),
 ) -> Float[Tensor, "B 3 S S"]:
     """One random view of every picture, normalised for an image encoder.
 
     - `paper` (arXiv 2203.00680 and its code): resize, colour jitter of 0.4, horizontal flip;
-    - `default`: the same after a zoom onto a window with sides of at least 0.8, and half of the pictures in grey.
+    - `default`: the same after a zoom onto a window with sides of at least 0.8, and half of the pictures in grey;
+    - `none` resizes and draws nothing.
 
     Args:
         images: pictures (B, 3, H, W), uint8.
         size: pixels a side of the result.
-        recipe: `default` or `paper`.
+        recipe: `default`, `paper` or `none`.
         generator: on the device of `images`.
+        without: steps to leave out, of `STEPS`; the others draw the same numbers as ever. Other names are ignored.
 
     Raises:
         ValueError: the recipe has another name, or `size` is below 1.
     """
-    if recipe not in ("default", "paper"):
-        raise ValueError(f"augment_images: recipe={recipe!r} must be 'default' or 'paper'")
+    if recipe not in ("default", "paper", "none"):
+        raise ValueError(f"augment_images: recipe={recipe!r} must be 'default', 'paper' or 'none'")
     floats = resize(images, size)
+    if recipe == "none":
+        return normalise(floats)
     if recipe == "default":
-        floats = crop(floats, 0.8, generator)
-    floats = colour_jitter(floats, 0.4, generator)
+        floats = crop(floats, 1.0 if "crop" in without else 0.8, generator)
+    floats = colour_jitter(floats, 0.0 if "colour" in without else 0.4, generator)
     if recipe == "default":
-        floats = grey(floats, 0.5, generator)
-    return normalise(flip(floats, generator))
+        floats = grey(floats, 0.0 if "grey" in without else 0.5, generator)
+    return normalise(flip(floats, generator, 0.0 if "flip" in without else 0.5))

@@ -4,11 +4,15 @@ No function edits its input. Axis letters: B samples, N points. y is up. Generat
 """
 
 import math
+from collections.abc import Collection
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
+
+STEPS = ("scale", "turn", "translate", "jitter", "drop")
+"""The augmentations of `augment_points` that can be left out, in their order."""
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, like: Tensor, generator: Generator) -> Tensor:
@@ -94,7 +98,10 @@ def random_subsets(points: Float[Tensor, "B N 3"], count: int, generator: Genera
 
 
 def augment_points(
-    points: Float[Tensor, "B N 3"], recipe: Literal["default", "paper"], generator: Generator
+    points: Float[Tensor, "B N 3"],
+    recipe: Literal["default", "paper", "none"],
+    generator: Generator,
+    without: Collection[str] = (),
 ) -> Float[Tensor, "B N 3"]:
     """One random view of every cloud.
 
@@ -103,24 +110,31 @@ def augment_points(
     - `paper` (arXiv 2203.00680 and its code): scale U(0.5, 2), full turn, translation up to 0.5 of the extent, jitter
       of sigma 0.01 clipped at 0.05, drop ratio U(0, 0.875);
     - `default`: scale U(0.8, 1.25), full turn, translation up to 0.2, the same jitter, drop ratio U(0, 0.5). Evaluated
-      clouds are normalised, so large scales and shifts only ask the encoder to undo them.
+      clouds are normalised, so large scales and shifts only ask the encoder to undo them;
+    - `none` normalises and draws nothing.
 
     Args:
         points: clouds (B, N, 3), y up, any scale.
-        recipe: `default` or `paper`.
+        recipe: `default`, `paper` or `none`.
         generator: on the device of `points`.
+        without: steps to leave out, of `STEPS`; the others draw the same numbers as ever. Other names are ignored.
 
     Raises:
         ValueError: the recipe has another name.
     """
+    if recipe == "none":
+        return normalise(points)
     if recipe == "paper":
         factors, shift, ratio = (0.5, 2.0), 0.5, 0.875
     elif recipe == "default":
         factors, shift, ratio = (0.8, 1.25), 0.2, 0.5
     else:
-        raise ValueError(f"augment_points: recipe={recipe!r} must be 'default' or 'paper'")
-    placed = translate(_upright(points, *factors, generator), shift, generator)
-    return drop(jitter(placed, 0.01, 0.05, generator), ratio, generator)
+        raise ValueError(f"augment_points: recipe={recipe!r} must be 'default', 'paper' or 'none'")
+    low, high = (1.0, 1.0) if "scale" in without else factors
+    turned = _upright(points, low, high, 0.0 if "turn" in without else 2 * math.pi, generator)
+    placed = translate(turned, 0.0 if "translate" in without else shift, generator)
+    noisy = jitter(placed, 0.0 if "jitter" in without else 0.01, 0.05, generator)
+    return drop(noisy, 0.0 if "drop" in without else ratio, generator)
 
 
 def augment_labelled(
@@ -150,11 +164,11 @@ def augment_labelled(
     raise ValueError(f"augment_labelled: recipe={recipe!r} must be 'none', 'shift' or 'turn'")
 
 
-def _upright(points: Tensor, low: float, high: float, generator: Generator) -> Tensor:
-    """`rotate_y(scale(normalise(points), low, high))` as one matrix a cloud."""
+def _upright(points: Tensor, low: float, high: float, turn: float, generator: Generator) -> Tensor:
+    """`scale(normalise(points), low, high)`, then turned about y by U(0, turn), as one matrix a cloud."""
     centred, radius = _centre(points)
     gain = _uniform((len(points), 1), low, high, points, generator) / radius
-    angle = _uniform((len(points), 1), 0.0, 2 * math.pi, points, generator)
+    angle = _uniform((len(points), 1), 0.0, turn, points, generator)
     cos, sin, zero = gain * angle.cos(), gain * angle.sin(), torch.zeros_like(gain)
     matrix = torch.cat([cos, zero, -sin, zero, gain, zero, sin, zero, cos], dim=1).reshape(-1, 3, 3)
     return centred @ matrix

@@ -11,7 +11,7 @@ from PIL import Image
 
 from crosspoint3d.data.inspect.read import Fragment, read_all, read_rows
 
-LARGE = ("points", "normals", "parts", "views", "view_poses", "faces", "area")
+LARGE = ("points", "normals", "parts", "views", "depth", "view_poses", "faces", "area")
 BATCH_ROWS = 64
 MOST_SAMPLED = 500
 MOST_LISTED = 10
@@ -104,6 +104,12 @@ def _look(contents: Contents, name: str, row: int, value: pa.Scalar) -> None:
                 contents.picture_sizes[f"{width} x {height}"] += 1
             except (OSError, ValueError, SyntaxError) as error:
                 contents.complain(row, f"picture {number} cannot be decoded ({error})")
+    elif name == "depth":
+        for number, encoded in enumerate(value.as_py() or []):
+            try:
+                decoded(encoded)
+            except (OSError, ValueError, SyntaxError) as error:
+                contents.complain(row, f"depth picture {number} cannot be decoded ({error})")
 
 
 def decoded(encoded: bytes) -> Image.Image:

@@ -7,6 +7,7 @@ from typing import Any
 import lance
 import pyarrow as pa
 
+from crosspoint3d.data.store_errors import is_store_trouble
 from crosspoint3d.data.table import BROKEN, ShapeTable, lance_reason
 
 
@@ -23,6 +24,12 @@ class Fragment:
     def __str__(self) -> str:
         last = self.first + self.rows - 1
         return f"{', '.join(self.files)} (fragment {self.handle.fragment_id}, rows {self.first:,} to {last:,})"
+
+    def note(self, name: str, error: Exception) -> None:
+        """Keep why a column failed; an object store that does not answer is no fault of the table, and raised again."""
+        if is_store_trouble(error):
+            raise error
+        self.failed[name] = lance_reason(error)
 
 
 def open_fragments(table: ShapeTable) -> list[Fragment]:
@@ -42,7 +49,7 @@ def read_small(fragment: Fragment, names: Sequence[str]) -> dict[str, list[Any]]
         try:
             columns[name] = fragment.handle.to_table(columns=[name])[name].to_pylist()
         except (*BROKEN, UnicodeDecodeError) as error:
-            fragment.failed[name] = lance_reason(error)
+            fragment.note(name, error)
     return columns
 
 
@@ -53,7 +60,7 @@ def read_rows(fragment: Fragment, places: Sequence[int], name: str) -> list[Any]
     try:
         return list(fragment.handle.take(list(places), columns=[name])[name])
     except BROKEN as error:
-        fragment.failed[name] = lance_reason(error)
+        fragment.note(name, error)
         return []
 
 
@@ -65,7 +72,7 @@ def read_all(fragment: Fragment, name: str, batch_rows: int) -> Iterator[pa.Scal
         for batch in fragment.handle.to_batches(columns=[name], batch_size=batch_rows, batch_readahead=2):
             yield from batch[name]
     except BROKEN as error:
-        fragment.failed[name] = lance_reason(error)
+        fragment.note(name, error)
 
 
 def problems_of(fragments: Sequence[Fragment], small: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from crosspoint3d.address import address_of, is_url
 from crosspoint3d.config import InspectConfig, RunError, UsageError
 from crosspoint3d.config_file import require_at_least
 from crosspoint3d.data.inspect.contents import look_into
@@ -11,6 +12,8 @@ from crosspoint3d.data.inspect.read import bytes_by_column, open_fragments, prob
 from crosspoint3d.data.inspect.result import Inspection
 from crosspoint3d.data.inspect.rows import SMALL, Rows, names_of, read_index, repeated, same_geometry
 from crosspoint3d.data.inspect.sheet import choose, draw_sheet, read_tiles
+from crosspoint3d.data.location import entries_of, files_below
+from crosspoint3d.data.store_errors import store_named
 from crosspoint3d.data.table import BROKEN, ShapeTable
 from crosspoint3d.runtime import atomic
 
@@ -26,9 +29,15 @@ def inspect(config: InspectConfig) -> Inspection:
 
     Raises:
         UsageError: there is no table.
-        RunError: its manifest, which says what its files are, cannot be read, or `--out` not be written.
+        RunError: its manifest, which says what its files are, cannot be read, its object store does not answer, or
+            `--out` cannot be written.
     """
     require_at_least(config, {"shapes": 1, "seed": 0})
+    with store_named(config.table):
+        return _inspect(config)
+
+
+def _inspect(config: InspectConfig) -> Inspection:
     table = _open(config.table)
     names = table.dataset.schema.names
     fragments = open_fragments(table)
@@ -43,7 +52,7 @@ def inspect(config: InspectConfig) -> Inspection:
     problems += contents.problems
     if contents.wrong > len(contents.problems):
         problems.append(f"{contents.wrong - len(contents.problems):,} more rows like these")
-    files, size = _on_disk(config.table)
+    files, size = _at_store(table) if is_url(config.table) else _on_disk(config.table)
     categories: dict[str, dict[str, int]] = {}
     for (category, split), count in sorted(rows.counts.items()):
         categories.setdefault(category, {})[split] = count
@@ -86,12 +95,27 @@ def _open(path: Path) -> ShapeTable:
     try:
         return ShapeTable(path)
     except UsageError as error:
-        if isinstance(error.__cause__, (*BROKEN, ValueError)) and any(path.glob("_versions/*.manifest")):
+        if isinstance(error.__cause__, (*BROKEN, ValueError)) and _has_manifests(path):
+            table = address_of(path)
             raise RunError(
-                f"table {path} is broken: its newest manifest in {path / '_versions'} cannot be read; without that "
+                f"table {table} is broken: its newest manifest in {table}/_versions cannot be read; without that "
                 "file the table is what it was one commit before"
             ) from error
         raise
+
+
+def _has_manifests(path: Path) -> bool:
+    """Whether files say that there was a table."""
+    if is_url(path):
+        return "_versions" in entries_of(path)
+    return any(path.glob("_versions/*.manifest"))
+
+
+def _at_store(table: ShapeTable) -> tuple[int, int]:
+    """Data files, and bytes of those of the newest version: Lance does not tell the sizes of other files."""
+    data_files = [file for fragment in table.dataset.get_fragments() for file in fragment.data_files()]
+    files = [name for name in files_below(table.path) if name.endswith(".lance")]
+    return len(files), sum(file.file_size_bytes or 0 for file in data_files)
 
 
 def _on_disk(path: Path) -> tuple[int, int]:
@@ -105,7 +129,7 @@ def _write(config: InspectConfig, table: ShapeTable, rows: Rows, found: Inspecti
     shown = f"{len(tiles)} of {found.taken:,} shapes in {len(found.by_category)} categories, first picture of each"
     try:
         with atomic(sheet) as path:
-            draw_sheet(tiles, str(config.table), shown).save(path, "PNG", optimize=True)
+            draw_sheet(tiles, table.path, shown).save(path, "PNG", optimize=True)
         with atomic(sheet.with_name(RECORD)) as path:
             path.write_text(found.to_json(), encoding="utf-8")
     except OSError as error:

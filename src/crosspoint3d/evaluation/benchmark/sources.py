@@ -4,9 +4,12 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from crosspoint3d.address import is_url
 from crosspoint3d.config import UsageError
+from crosspoint3d.data.location import files_below
 from crosspoint3d.data.published.scanobjectnn import VARIANTS
 from crosspoint3d.data.sources import parse_procedural
+from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.evaluation.plain_values import near
 from crosspoint3d.models.callable_encoder import SPEC
 from crosspoint3d.models.folder import CONFIG, unfinished
@@ -50,11 +53,15 @@ def has_pictures(spec: str) -> bool:
 
 
 def data_paths(spec: str) -> list[Path]:
-    """Files and folders that hold a data set; none for procedural shapes.
+    """Files and folders that hold a data set, or the URL of a table; none for procedural shapes.
 
     Raises:
         UsageError: nothing is there.
+        RunError: the object store of a table does not answer, or refuses.
     """
+    if is_url(spec):
+        ShapeTable(spec)
+        return [Path(spec)]
     if spec.startswith("procedural:"):
         parse_procedural(spec)
         return []
@@ -79,9 +86,15 @@ def content_hash(paths: Iterable[Path]) -> str:
 
 
 def state_hash(paths: Iterable[Path]) -> str:
-    """SHA-256 over names, sizes and times of files, and of all files in folders: for those too large to be read."""
+    """SHA-256 over names, sizes and times of files, and of all files in folders: for those too large to be read.
+
+    A table on an object store is told by the names of its files, which Lance never gives twice.
+    """
     digest = hashlib.sha256()
     for root in paths:
+        if is_url(root):
+            digest.update("\n".join(name for name in files_below(root) if "/" in name).encode())
+            continue
         for path in _files(root):
             state = path.stat()
             digest.update(f"{path.relative_to(root.parent)}\n{state.st_size} {state.st_mtime_ns}\n".encode())

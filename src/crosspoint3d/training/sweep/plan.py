@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from crosspoint3d.address import address_of
 from crosspoint3d.config import RECIPES, EvaluateConfig, PretrainConfig, SweepConfig, UsageError
 from crosspoint3d.evaluation.benchmark.sources import data_paths
 from crosspoint3d.evaluation.benchmark.verbs import label, verb_and_options
@@ -174,7 +175,7 @@ def _runs(value: Any, known: list[str], taken: list[str], place: str) -> dict[st
 def _only_table(settings: list[Setting]) -> str | None:
     tables = {setting.config.data for setting in settings}
     only = next(iter(tables))
-    return str(only[0]) if len(tables) == 1 and len(only) == 1 else None
+    return address_of(only[0]) if len(tables) == 1 and len(only) == 1 else None
 
 
 def _evaluation(entry: Any, data: Any, device: str, place: str) -> Evaluation:

@@ -1,0 +1,24 @@
+"""Where a table lies: a folder, or a URL on an object store, which a `Path` keeps without one of its slashes."""
+
+import re
+from pathlib import Path
+
+SCHEMES = ("s3", "gs", "az", "abfss")
+"""Kinds of object stores: Amazon S3 and all that speak its language, Google Cloud Storage, Azure (two forms)."""
+_URL = re.compile(rf"({'|'.join(SCHEMES)}):/{{1,2}}(?=[^/])")
+
+
+def is_url(path: str | Path) -> bool:
+    """Whether a path stands for a place on an object store."""
+    return _URL.match(_slashes(path)) is not None
+
+
+def address_of(path: str | Path) -> str:
+    """The path as Lance, messages and records need it: a URL with both slashes and none at its end, or the path."""
+    text = _slashes(path)
+    found = _URL.match(text)
+    return str(path) if found is None else f"{found[1]}://{text[found.end() :].rstrip('/')}"
+
+
+def _slashes(path: str | Path) -> str:
+    return path.as_posix() if isinstance(path, Path) else path
