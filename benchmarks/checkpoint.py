@@ -32,9 +32,10 @@ from pretrain_step import now
 from crosspoint3d import runtime
 from crosspoint3d.config import PrepareConfig, PretrainConfig
 from crosspoint3d.data.prepare import prepare
-from crosspoint3d.training import checkpoint, pretrain
+from crosspoint3d.training import checkpoint, loop
 from crosspoint3d.training.checkpoint_files import newest_first
 from crosspoint3d.training.checkpoint_writer import CheckpointWriter
+from crosspoint3d.training.pretrain import pretrain
 from crosspoint3d.training.setup import build_model, build_optimizer
 
 TARGETS = {"share": 0.01, "resume s": 10.0}
@@ -104,15 +105,15 @@ def seconds_to_first_update(config: PretrainConfig) -> float:
     def reached(*_: Any, **__: Any) -> None:
         raise Begun
 
-    update, pretrain.train_step = pretrain.train_step, reached  # type: ignore[assignment]
+    update, loop.train_step = loop.train_step, reached  # type: ignore[assignment]
     began = time.perf_counter()
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            pretrain.pretrain(config)
+            pretrain(config)
     except Begun:
         return time.perf_counter() - began
     finally:
-        pretrain.train_step = update
+        loop.train_step = update
     raise RuntimeError("the run made no update")
 
 
@@ -126,9 +127,10 @@ def measure_starts(config: PretrainConfig, repeats: int, folder: Path) -> dict[s
         )
         new.append(seconds_to_first_update(run))
         model, optimizer = trained(run, runtime.pick_device(run.device))
-        rows = torch.load(run.out / "checkpoint" / "step-00000000.pt", weights_only=True)["rows"]
+        begun = torch.load(run.out / "checkpoint" / "step-00000000.pt", weights_only=True)
+        beside = {name: begun[name] for name in ("processes", "order", "queue")}
         for step in (3, 6):
-            checkpoint.save_checkpoint(run.out, model, optimizer, step, rows)
+            checkpoint.save_checkpoint(run.out, model, optimizer, step, begun["rows"], beside)
         run = replace(run, resume=True)
         resumed.append(seconds_to_first_update(run))
         newest = newest_first(run.out / checkpoint.FOLDER)[0]

@@ -7,7 +7,8 @@
 # tables  knn.py, edge_conv.py, encoders.py, segment_step.py, transformer.py, memory.py
 # steps   pretrain_step.py, ResNet-50 at 224 px and N = 2,048, at batch 32, 128 and 256, with and without --compile
 # train   200 procedural shapes prepared and trained on for a few hundred steps, at the paper's widths
-#         (data_wait in train.jsonl: share of the time without work for the device); loader.py, with a device that waits
+#         (data_wait in train.jsonl: share of the time without work for the device); checkpoint.py; loader.py, with a
+#         device that waits
 #
 # Every part goes on when another fails; those that failed are listed at the end, and the status is then 1.
 # PYTHON (python3), OUT (benchmarks/results/DATE-GPU), COMMIT (git's), DEVICE (cuda), QUICK=1 (tiny shapes) and LIMIT
@@ -139,6 +140,8 @@ train() {
     run "pretrain" "$PYTHON" -m crosspoint3d pretrain --data "$work/table" --out "$work/run" --device "$DEVICE" \
         --epochs 1000 --max-steps "$STEPS" "${pretrain[@]}"
     cp "$work/run/metrics.jsonl" "$OUT/train.jsonl" && head -n 1 "$OUT/train.jsonl" && tail -n 1 "$OUT/train.jsonl"
+    run "checkpoint" "$PYTHON" benchmarks/checkpoint.py --device "$DEVICE" "${quick[@]}" --step-ms 100 \
+        --json "$OUT/checkpoint.json"
     run "loader" "$PYTHON" benchmarks/loader.py --device "$DEVICE" --seconds 4 "${quick[@]}" --json "$OUT/loader.json"
 }
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_origin
 
 from crosspoint3d import __version__, config
-from crosspoint3d.address import address_of, is_url
+from crosspoint3d.address import address_of, is_url, refuse_secrets
 from crosspoint3d.config_file import load_yaml
 from crosspoint3d.flags import as_flags, join_repeated, words_given
 
@@ -70,7 +70,7 @@ def run(arguments: list[str]) -> int:
         name, rest = _split(arguments)
         verb = VERBS[name]
         parsed = parse(name, rest)
-        _refuse_out_on_store(name, parsed)
+        _check_urls(name, parsed)
         module, function = verb.function.split(":")
         with _plain_warnings():
             result = getattr(importlib.import_module(f"crosspoint3d.{module}"), function)(parsed)
@@ -89,8 +89,12 @@ def run(arguments: list[str]) -> int:
     return getattr(result, "exit_code", 0)
 
 
-def _refuse_out_on_store(name: str, parsed: Any) -> None:
-    """Only tables lie on object stores: a folder of the name `s3:` is what nobody wants."""
+def _check_urls(name: str, parsed: Any) -> None:
+    """No secrets in them; and only tables lie on object stores: a folder of the name `s3:` is what nobody wants."""
+    for value in vars(parsed).values():
+        for each in value if isinstance(value, tuple) else (value,):
+            if isinstance(each, str | Path):
+                refuse_secrets(each)
     out = getattr(parsed, "out", None)
     if name != "prepare" and isinstance(out, Path) and is_url(out):
         raise config.UsageError(f"--out {address_of(out)}: only tables lie on object stores; give a folder")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +63,15 @@ def require_at_least(config: Any, least: dict[str, int]) -> None:
         value = getattr(config, name)
         if value is not None and value < bound:
             raise UsageError(f"--{name.replace('_', '-')} {value}: must be at least {bound}")
+
+
+def require_finite(config: Any) -> None:
+    """Refuse NaN and infinity, which pass or fail comparisons by chance.
+
+    Raises:
+        UsageError: names the flag and the value.
+    """
+    for name, value in to_dict(config).items():
+        for number in value if isinstance(value, list) else (value,):
+            if isinstance(number, float) and not math.isfinite(number):
+                raise UsageError(f"--{name.replace('_', '-')} {number}: must be a finite number")

@@ -1,8 +1,12 @@
 """Small tables for tests: random clouds, plain pictures, two categories, a fifth held out."""
 
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import lance
 import numpy as np
 
 from crosspoint3d.data.depth import encode_levels
@@ -43,3 +47,17 @@ def example_table(
     table = ShapeTable.create(path, points=points, settings=settings)
     table.append([example_row(i, points=points, views=views, size=size, depth=depth) for i in range(count)])
     return table
+
+
+@contextlib.contextmanager
+def between(act: Callable[[], Any]) -> Iterator[None]:
+    """Within it somebody acts just before the next write, which has already asked whether it is alone."""
+    write, acts = lance.write_dataset, [act]
+
+    def late(*arguments: Any, **options: Any) -> Any:
+        if acts:
+            acts.pop()()
+        return write(*arguments, **options)
+
+    with mock.patch.object(lance, "write_dataset", late):
+        yield

@@ -110,6 +110,13 @@ def test_a_broken_picture_is_named(content: bytes, tmp_path: Path) -> None:
         BatchReader([table]).read([Draw(0, 0, 3), Draw(0, 1, 1)])
 
 
+def test_a_shape_without_points_is_named(tmp_path: Path) -> None:
+    table = example_table(tmp_path / "t", 3)
+    table.append([{"id": "bare", "source": "x", "status": "ok"}])
+    with pytest.raises(RunError, match=r"t is broken: row 3 has status ok, but no points"):
+        BatchReader([table]).read([Draw(0, 3, 0), Draw(0, 1, 0)])
+
+
 def test_a_shape_without_pictures_is_named(tmp_path: Path) -> None:
     table = with_pictures(tmp_path / "t", [[png(1)], []])
     with pytest.raises(UsageError, match=r"row 1 has no views pictures"):

@@ -122,12 +122,12 @@ def test_the_same_are_dropped_by_two_workers_and_after_a_stop(tmp_path: Path) ->
 
 
 def test_a_table_without_hashes_goes_on_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    schema = table_module._schema
+    schema = table_module.schema_of
     old = lambda *arguments: schema(*arguments).remove(13).remove(12)  # noqa: E731
     source = folder(tmp_path / "in")
     config = PrepareConfig(str(source), tmp_path / "t", workers=1, **SMALL)
     with monkeypatch.context() as patch:
-        patch.setattr(table_module, "_schema", old)
+        patch.setattr(table_module, "schema_of", old)
         prepare(config)
     assert lance.dataset(str(tmp_path / "t")).schema.names[-1] == "status"
     trimesh.creation.box().export(source / "new.off")

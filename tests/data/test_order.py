@@ -152,6 +152,21 @@ def test_consecutive_rows_come_together_in_the_share_of_one_process(size: int) -
     assert len(begins) > 1  # runs begin elsewhere in every epoch
 
 
+@pytest.mark.parametrize("sizes", [(64, 64), (61, 203)])
+def test_weighted_tables_are_read_in_whole_runs_too(sizes: tuple[int, int]) -> None:
+    order = order_of(*sizes, batch=16, weights=(0.5, 0.3), consecutive=8)
+    assert all(end % 8 == 0 for end in order.ends) and order.ends[-1] == order.steps * 16
+    draws = [draw for epoch in range(6) for draw in draws_of(order, epoch)]
+    runs = [draws[start : start + 8] for start in range(0, len(draws), 8)]
+    assert all(len({draw.table for draw in run}) == 1 for run in runs)
+    whole = sum(all((b.row - a.row) % sizes[a.table] == 1 for a, b in pairwise(run)) for run in runs)
+    turns = sum(sum(draw.table == table for draw in draws) // size + 1 for table, size in enumerate(sizes))
+    assert whole >= len(runs) - 2 * turns  # but for the ends of a turn through a table
+    for table, size in enumerate(sizes):  # none comes more than once more often than another
+        counts = np.bincount([draw.row for draw in draws if draw.table == table], minlength=size)
+        assert counts.max() - counts.min() <= 1
+
+
 def test_from_step_never_ends_early() -> None:
     assert sum(1 for _ in islice(order_of(9).from_step(0, 1000), 1000)) == 1000
 

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from crosspoint3d.config import UsageError
+from crosspoint3d.config import RunError, UsageError
 from crosspoint3d.data.table import ShapeTable
-from tests.data.tables import example_row, example_table
+from tests.data.tables import between, example_row, example_table
 
 
 def test_rows_come_back_in_the_order_asked_for(tmp_path: Path) -> None:
@@ -92,6 +92,17 @@ def test_rows_are_right_after_others_were_deleted(tmp_path: Path) -> None:
     table.append([{"id": "bad", "source": "x", "status": "broken"}, *(example_row(i) for i in range(3))])
     table.delete_failed()
     assert table.take(table.select(), ["id"])["id"] == ["shape/0", "shape/1", "shape/2"]
+
+
+def test_rows_that_two_processes_add_at_once_are_not_doubled(tmp_path: Path) -> None:
+    first, second = example_table(tmp_path / "t", 4), ShapeTable(tmp_path / "t")
+    with between(lambda: second.append([example_row(4)])), pytest.raises(RunError, match="another process writes"):
+        first.append([example_row(4), example_row(5)])
+    table = ShapeTable(tmp_path / "t")
+    assert table.column("id") == [f"shape/{i}" for i in range(5)]
+    assert table.take(table.select(), ["area"])["area"] == [1.5] * 5
+    table.append([example_row(5)])
+    assert len(ShapeTable(tmp_path / "t")) == 6
 
 
 def test_select_is_the_plain_definition_over_fragments_and_deletions(tmp_path: Path) -> None:

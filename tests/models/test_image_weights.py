@@ -132,12 +132,15 @@ def test_an_encoder_of_clouds_is_refused(tmp_path: Path) -> None:
         load_image_weights(tower_of(ResNet("resnet18")), str(tmp_path))
 
 
-def test_what_cannot_be_is_known_before_anything_is_read(tmp_path: Path) -> None:
+def test_what_cannot_be_is_said_by_the_option(tmp_path: Path) -> None:
     check_image_weights("resnet50", "scratch")
     with pytest.raises(UsageError, match=r"this package.s own .*--image-weights resnet50.pth.*timm:resnet50"):
         check_image_weights("resnet50", "pretrained")
     with pytest.raises(UsageError, match="no such file or folder; give scratch, pretrained"):
         check_image_weights("resnet18", str(tmp_path / "none.pth"))
+    (tmp_path / "text.pth").write_text("hello")
+    with pytest.raises(UsageError, match=r"--image-weights .*text.pth begins with b'hello', which is no file"):
+        load_image_weights(tower_of(ResNet("resnet18")), str(tmp_path / "text.pth"))
     fresh = tower_of(ResNet("resnet18"))
     load_image_weights(fresh, "scratch")
     assert fresh.began_with is None

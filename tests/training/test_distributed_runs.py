@@ -204,6 +204,13 @@ def test_a_process_that_fails_is_named_and_the_other_stops(
     assert (tmp_path / "run" / "checkpoint").exists() and not (tmp_path / "run" / "encoder").exists()
 
 
+@SLOW
+def test_a_process_that_cannot_read_leaves_when_the_state_is_on_disk(data: Path, tmp_path: Path) -> None:
+    _, failed = run_in_two(data, tmp_path / "run", "unread:1:2")
+    assert failed.code == 1 and "table t is broken (the state of step 3 is saved" in failed.errors
+    assert (tmp_path / "run" / "checkpoint" / "step-00000003.pt").exists()
+
+
 def test_a_step_that_ruins_one_process_stops_both_with_the_same_words(data: Path, tmp_path: Path) -> None:
     ended = run_in_two(data, tmp_path / "run", "nan:1:2")
     for rank, (code, errors) in enumerate(ended):

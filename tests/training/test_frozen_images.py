@@ -203,6 +203,12 @@ def test_a_resumed_run_needs_the_file_no_more(
         one, two = ((run / folder / "model.safetensors").read_bytes() for run in (whole.out, part.out))
         assert one == two
     assert read_note(part.out) == read_note(whole.out)
+    with monkeypatch.context() as patch:
+        interrupted_at(0, patch)
+        fresh = replace(whole, out=tmp_path / "fresh", image_weights="scratch")
+        pretrain(fresh)
+    with pytest.raises(UsageError, match="image_weights was 'scratch', now"):
+        pretrain(replace(fresh, image_weights=str(own), resume=True))
     with pytest.raises(UsageError, match="no such file or folder"):
         pretrain(replace(whole, out=tmp_path / "new"))
     assert not (tmp_path / "new").exists()
@@ -238,7 +244,10 @@ def test_a_resumed_run_may_not_thaw(data: Path, tmp_path: Path, capsys: pytest.C
         pretrain(replace(config, freeze_images=False, resume=True))
 
 
-def test_clouds_alone_load_nothing(data: Path, tmp_path: Path) -> None:
+def test_clouds_alone_load_nothing_and_go_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = str(tmp_path / "none.pth")
-    config = config_for(data, tmp_path / "run", max_steps=1, cross_weight=0.0, image_weights=missing)
-    assert pretrain(config).steps == 1
+    config = config_for(data, tmp_path / "run", max_steps=2, cross_weight=0.0, image_weights=missing)
+    with monkeypatch.context() as patch:
+        interrupted_at(0, patch)
+        assert pretrain(config).steps == 1
+    assert pretrain(replace(config, resume=True)).steps == 2

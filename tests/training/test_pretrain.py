@@ -215,6 +215,8 @@ def test_one_term_alone_trains_what_it_needs(intra: float, cross: float, data: P
         ({"image_encoder": "resnet9"}, "resnet9"),
         ({"max_steps": 0}, "--max-steps 0"),
         ({"grad_clip": -1.0}, "--grad-clip -1.0"),
+        ({"intra_weight": float("nan")}, "--intra-weight nan: must be a finite number"),
+        ({"weights": (1.0, float("inf"))}, "--weights inf: must be a finite number"),
         ({"warmup": 1.5}, "--warmup 1.5"),
         ({"seed": -1}, "--seed -1"),
         ({"workers": -1}, "--workers -1"),

@@ -13,6 +13,8 @@ from crosspoint3d.data.order import Draw
 from crosspoint3d.data.table import ShapeTable
 
 Pictures = Literal["colour", "grey", "depth"]
+UNDECODABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+"""What Pillow raises for pictures that are broken."""
 
 
 class Batch(NamedTuple):
@@ -84,7 +86,8 @@ class BatchReader:
             columns = table.take_arrow(rows, ["points", self._column] if self.views else ["points"])
             clouds = columns["points"].combine_chunks()
             if clouds.null_count:
-                raise ValueError(f"column 'points' is null in {clouds.null_count} of the rows asked for")
+                empty = rows[clouds.is_null().to_numpy(zero_copy_only=False)]
+                raise RunError(f"table {table.path} is broken: row {empty[0]} has status ok, but no points")
             points[mine] = clouds.flatten().to_numpy().reshape(len(rows), -1, 3)[back]
             if self.views:
                 lists = columns[self._column].combine_chunks()
@@ -141,6 +144,6 @@ def decode(encoded: bytes | memoryview) -> np.ndarray:
 def _decode_one(encoded: Encoded) -> np.ndarray:
     try:
         return decode(encoded.content)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UNDECODABLE as error:
         reason = "no known format" if isinstance(error, UnidentifiedImageError) else error
         raise RunError(f"table {encoded.table}: a picture of row {encoded.row} cannot be decoded ({reason})") from error

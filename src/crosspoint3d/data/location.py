@@ -10,8 +10,8 @@ from typing import Any
 
 import lance.file
 
-from crosspoint3d.address import address_of, is_url
-from crosspoint3d.config import RunError, UsageError
+from crosspoint3d.address import address_of, is_url, refuse_secrets
+from crosspoint3d.config import RunError
 from crosspoint3d.data.store_errors import store_named, whole
 from crosspoint3d.runtime import atomic
 
@@ -43,7 +43,7 @@ def entries_of(path: str | Path) -> set[str]:
     On an object store this is the first contact, which gives up within seconds.
 
     Raises:
-        UsageError: the bucket does not exist, or the URL holds a password.
+        UsageError: the bucket does not exist, or the URL holds a password or a key.
         RunError: the store does not answer, or refuses.
     """
     if not is_url(path):
@@ -103,12 +103,9 @@ def write_text(path: str | Path, name: str, text: str) -> None:
 
 
 def _session(path: str | Path, options: dict[str, str] | None = None) -> Any:
-    url = address_of(path)
-    secret, at, place = url.partition("://")[2].partition("/")[0].rpartition("@")
-    if at and ":" in secret:
-        raise UsageError(f"the URL of ...@{place} holds a password: leave it out and set environment variables instead")
-    session = lance.file.LanceFileSession
-    if not hasattr(session, "list_with_delimiter"):
+    refuse_secrets(path)
+    url, session = address_of(path), getattr(lance.file, "LanceFileSession", None)
+    if session is None or not hasattr(session, "list_with_delimiter"):
         raise RunError(f"{url}: tables on object stores need a newer Lance: pip install --upgrade pylance")
     return session(url, storage_options=storage_options(path) if options is None else options)
 

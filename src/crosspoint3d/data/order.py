@@ -44,7 +44,7 @@ class DrawOrder:
         batch_size: shapes a batch.
         weights: share of each table in an epoch; empty means by size.
         seed: decides order and views.
-        consecutive: training rows that follow each other in a table and are drawn together; with 1 each is drawn alone.
+        consecutive: training rows that follow each other in a table and come together; a divisor of the batch size.
     """
 
     rows: tuple[RowIndex, ...]
@@ -65,7 +65,8 @@ class DrawOrder:
         if not self.weights:
             return (0, *np.cumsum(sizes).tolist())
         shares = np.cumsum(self.weights) / sum(self.weights)
-        return (0, *np.rint(shares * self.steps * self.batch_size).astype(int).tolist())
+        runs = self.steps * self.batch_size // self.consecutive
+        return (0, *(np.rint(shares * runs).astype(int) * self.consecutive).tolist())
 
     def fingerprint(self) -> str:
         """A hash of the training rows: equal when a resumed run sees the same ones."""
@@ -101,7 +102,10 @@ class DrawOrder:
     def _draws(self, places: Int64[np.ndarray, " N"]) -> list[Draw]:
         """What is drawn at these places of the whole training."""
         epoch, place = np.divmod(places, self.steps * self.batch_size)
-        slots = self._shuffled(place, self.ends[-1], hashed(key_of(self.seed, _SLOTS), epoch))
+        keys = hashed(key_of(self.seed, _SLOTS), epoch)
+        slots = self._shuffled(place, self.ends[-1], keys)
+        if not self.weights:
+            slots = self._begun(slots, self.ends[-1], keys)
         table = np.searchsorted(np.array(self.ends), slots, side="right") - 1
         row = np.empty_like(slots)
         for number, (rows, (start, end)) in enumerate(zip(self.rows, pairwise(self.ends), strict=True)):
@@ -109,7 +113,10 @@ class DrawOrder:
             own = slots[mine] - start
             if self.weights:
                 turn, own = np.divmod(epoch[mine] * (end - start) + own, len(rows))
-                own = self._shuffled(own, len(rows), hashed(key_of(self.seed, _ROWS, number), turn))
+                keys = hashed(key_of(self.seed, _ROWS, number), turn)
+                cut = -turn * len(rows) % self.consecutive  # slots of the run that the turn before began
+                own = self._shuffled((own - cut) % len(rows), len(rows), keys)
+                own = self._begun(own, len(rows), keys)
             row[mine] = rows[own]
         view = hashed(key_of(self.seed, _VIEWS), places) >> np.uint64(33)
         return list(map(Draw._make, zip(table.tolist(), row.tolist(), view.tolist(), strict=True)))
@@ -117,13 +124,21 @@ class DrawOrder:
     def _shuffled(
         self, places: Int64[np.ndarray, " N"], size: int, keys: UInt64[np.ndarray, " N"]
     ) -> Int64[np.ndarray, " N"]:
-        """A random permutation of `size` places for each key, or one of runs of them that begin anywhere."""
+        """A random permutation of `size` places for each key, or one of runs of `consecutive` of them."""
         if self.consecutive == 1:
             return permuted(places, size, keys)
         run, inside = np.divmod(places, self.consecutive)
         runs = size // self.consecutive
         whole = run < runs  # the others, fewer than a run, stay at the end
         run[whole] = permuted(run[whole], runs, keys[whole])
-        begin = (keys % np.uint64(size)).astype(np.int64)
-        shuffled: np.ndarray = (run * self.consecutive + inside + begin) % size
+        shuffled: np.ndarray = run * self.consecutive + inside
         return shuffled
+
+    def _begun(
+        self, places: Int64[np.ndarray, " N"], size: int, keys: UInt64[np.ndarray, " N"]
+    ) -> Int64[np.ndarray, " N"]:
+        """The places moved around the circle of `size`, for each key by another number, so that runs begin anywhere."""
+        if self.consecutive == 1:
+            return places
+        moved: np.ndarray = (places + (keys % np.uint64(size)).astype(np.int64)) % size
+        return moved

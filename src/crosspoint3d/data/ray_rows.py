@@ -148,7 +148,7 @@ class _Tasks:
         try:
             made = self.ray.get(piece.result)
         except self.ray.exceptions.RayTaskError as error:
-            reason = str(error.cause or error).strip().splitlines()[-1]
+            reason = (str(error.cause).strip() or str(error).strip()).splitlines()[-1]
             raise UsageError(
                 f"--engine ray: a worker cannot run crosspoint3d {__version__} ({reason}); install this version on all "
                 "machines of the cluster, or give it to the job as a runtime environment"

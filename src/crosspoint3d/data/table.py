@@ -4,7 +4,6 @@ Lance is not fork-safe: read in the process that opened the table, or in spawned
 """
 
 import contextlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,42 +16,15 @@ import pyarrow.compute as pc
 
 from crosspoint3d.address import address_of, is_url
 from crosspoint3d.config import RunError, UsageError
+from crosspoint3d.data.columns import TABLE_VERSION, header_of, packed, schema_of, unpacked
 from crosspoint3d.data.location import entries_of, storage_options
 from crosspoint3d.data.row_index import RowIndex
 from crosspoint3d.data.store_errors import store_named, whole
 
-TABLE_VERSION = 1
-_KEY = b"crosspoint3d"
-_NUMPY = {pa.float16(): np.float16, pa.float32(): np.float32, pa.uint8(): np.uint8}
 OK = "ok"
 _KEPT = ("id", "category", "split", "status")  # columns that stay in memory once read
 BROKEN = (OSError, pa.ArrowException)
 """What Lance raises for files that are damaged or missing."""
-
-
-def _schema(points: int, settings: dict[str, Any]) -> pa.Schema:
-    header = json.dumps({"version": TABLE_VERSION, "settings": settings | {"points": points}})
-    depth = [pa.field("depth", pa.list_(pa.binary()))] if settings.get("depth") else []
-    return pa.schema(
-        [
-            pa.field("id", pa.string(), nullable=False),
-            pa.field("source", pa.string(), nullable=False),
-            pa.field("category", pa.string()),
-            pa.field("split", pa.string()),
-            pa.field("points", pa.list_(pa.float16(), points * 3)),
-            pa.field("normals", pa.list_(pa.float16(), points * 3)),
-            pa.field("parts", pa.list_(pa.uint8(), points)),
-            pa.field("views", pa.list_(pa.binary())),
-            *depth,
-            pa.field("view_poses", pa.list_(pa.float32())),
-            pa.field("faces", pa.int32()),
-            pa.field("area", pa.float32()),
-            pa.field("status", pa.string(), nullable=False),
-            pa.field("content", pa.string()),
-            pa.field("notes", pa.string()),
-        ],
-        metadata={_KEY: header.encode()},
-    )
 
 
 class ShapeTable:
@@ -84,8 +56,7 @@ class ShapeTable:
         except (ValueError, OSError) as error:
             raise UsageError(f"no table at {self.path}: make one with `crosspoint3d prepare`") from error
         try:
-            header = json.loads(self._dataset.schema.metadata[_KEY])
-            version, self.settings = header["version"], header["settings"]
+            version, self.settings = header_of(self._dataset.schema)
         except (TypeError, KeyError, ValueError) as error:
             raise UsageError(
                 f"{self.path} is a Lance dataset but not a ShapeTable: make one with `crosspoint3d prepare`"
@@ -100,7 +71,7 @@ class ShapeTable:
         """Make an empty table whose rows hold `points` points; `settings` are kept with it."""
         if not is_url(path):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-        empty = _schema(points, settings).empty_table()
+        empty = schema_of(points, settings).empty_table()
         with store_named(path):
             lance.write_dataset(empty, address_of(path), mode="create", storage_options=storage_options(path))
         return cls(path)
@@ -141,9 +112,7 @@ class ShapeTable:
         """
         if not rows:
             return
-        schema = self._dataset.schema
-        columns = {f.name: pa.array([_flat(row.get(f.name), f.type) for row in rows], type=f.type) for f in schema}
-        data = pa.table(columns, schema=schema)
+        data = packed(rows, self._dataset.schema)
         try:
             with store_named(self.path):
                 self._dataset = whole(lambda: self._with(data))
@@ -155,12 +124,20 @@ class ShapeTable:
         self._columns = {}
 
     def _with(self, data: pa.Table) -> lance.LanceDataset:
-        if self._dataset.latest_version != self._dataset.version:
-            raise RunError(
-                f"{self.path}: another process writes to it; the {len(data):,} rows of this one since its last "
-                "commit are not kept: let one process do the work, then run this command again"
-            )
-        return lance.write_dataset(data, self.path, mode="append", storage_options=storage_options(self.path))
+        before, options = self._dataset.version, storage_options(self.path)
+        if self._dataset.latest_version == before:
+            written = lance.write_dataset(data, self.path, mode="append", storage_options=options)
+            if written.version == before + 1:
+                return written
+            # Lance commits after whoever came in between, who may have added the same shapes.
+            others = {each.fragment_id for each in self._newest(written.version - 1).get_fragments()}
+            own = [each.fragment_id for each in written.get_fragments() if each.fragment_id not in others]
+            undo = lance.LanceOperation.Delete([], own, "true")
+            lance.LanceDataset.commit(self.path, undo, read_version=written.version, storage_options=options)
+        raise RunError(
+            f"{self.path}: another process writes to it; the {len(data):,} rows of this one since its last "
+            "commit are not kept: let one process do the work, then run this command again"
+        )
 
     def delete_failed(self, keep: str = "") -> int:
         """Remove the rows whose status is not ok (nor begins with `keep`, where given); their number."""
@@ -217,10 +194,9 @@ class ShapeTable:
             lists of bytes, `view_poses` as float32 `(n, V, 3)`, other columns as lists.
         """
         wanted = np.asarray(rows, dtype=np.int64)
-        order = np.unique(wanted)
+        order, back = np.unique(wanted, return_inverse=True)
         table = self.take_arrow(order, columns)
-        back = np.searchsorted(order, wanted)
-        return {name: _unpack(name, table[name].combine_chunks(), back, self.points) for name in columns}
+        return {name: unpacked(name, table[name].combine_chunks(), back, self.points) for name in columns}
 
     def take_arrow(self, rows: np.ndarray, columns: Sequence[str]) -> pa.Table:
         """Read rows, ascending and each once, as they are stored: Arrow, of one chunk or several."""
@@ -242,24 +218,3 @@ def lance_reason(error: Exception) -> str:
     """What an error of Lance says, without the places in its source code."""
     line = (str(error) or type(error).__name__).splitlines()[0]
     return re.sub(r",? *\S+\.rs:\d+:\d+$", "", line.removeprefix("External error: ").removeprefix("LanceError(IO): "))
-
-
-def _flat(value: Any, kind: pa.DataType) -> Any:
-    if not isinstance(value, np.ndarray):
-        return value
-    return value.ravel().astype(_NUMPY[kind.value_type], copy=False)
-
-
-def _unpack(name: str, array: pa.Array, order: np.ndarray, points: int) -> Any:
-    if name in ("points", "normals", "parts", "view_poses"):
-        if array.null_count:
-            raise ValueError(f"column {name!r} is null in {array.null_count} of the rows asked for")
-        if name == "view_poses" and len(np.unique(np.diff(array.offsets.to_numpy()))) > 1:
-            raise ValueError("column 'view_poses': the rows asked for have different numbers of views")
-        flat = array.flatten().to_numpy(zero_copy_only=False)
-        if name == "parts":
-            return flat.reshape(-1, points)[order]
-        rest = points if name != "view_poses" else len(flat) // (3 * max(len(array), 1))
-        return flat.astype(np.float32).reshape(len(array), rest, 3)[order]
-    values = array.to_pylist()
-    return [values[i] for i in order]

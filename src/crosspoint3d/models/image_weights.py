@@ -87,7 +87,10 @@ def name_of(encoder: ResNet | TimmEncoder) -> str:
 
 
 def _is_branch(path: Path) -> bool:
-    return all(name.startswith(_BRANCH) for name in read_weights(path)[0])
+    try:
+        return all(name.startswith(_BRANCH) for name in read_weights(path)[0])
+    except UsageError as error:
+        raise UsageError(f"--image-weights {error}") from error
 
 
 def _from_tower(encoder: ResNet | TimmEncoder, path: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from crosspoint3d.models.image_weights import SCRATCH
 from crosspoint3d.models.tower import Tower
 from crosspoint3d.runtime import atomic
 from crosspoint3d.training import checkpoint
+from crosspoint3d.training.run_folder import check_folder
 
 FILE = "image_weights.json"
 
@@ -24,10 +25,14 @@ def begun_with(config: PretrainConfig) -> dict[str, Any] | None:
 
     Raises:
         RunError: the note is gone, or no checkpoint can be read.
+        UsageError: there never was a note, because another config began the run.
     """
-    if config.image_weights == SCRATCH or not config.resume or not checkpoint.checkpoint_step(config.out):
+    if config.image_weights == SCRATCH or not config.cross_weight or not config.resume:
+        return None
+    if not checkpoint.checkpoint_step(config.out):
         return None
     if (noted := read_note(config.out)) is None:
+        check_folder(config)  # a run that began with fresh weights has no note: that --image-weights changed is said
         raise RunError(f"{config.out / FILE}, which says what the run began with, is gone: start a new run")
     return noted
 

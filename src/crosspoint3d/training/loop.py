@@ -91,6 +91,8 @@ def train(training: Training, start: int) -> PretrainResult:
                 writer.save(step)
             if stopping and step < total:
                 break
+    if step < total:
+        team.agree(False)  # what the first process writes is on disk before any other leaves with an error
     if failure is not None:
         raise RunError(f"{failure} (the state of step {step} is saved: go on with --resume)") from failure
     seconds = time.monotonic() - began

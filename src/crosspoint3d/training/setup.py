@@ -8,7 +8,7 @@ from torch import nn
 
 from crosspoint3d.address import address_of
 from crosspoint3d.config import PretrainConfig, UsageError
-from crosspoint3d.config_file import require_at_least
+from crosspoint3d.config_file import require_at_least, require_finite
 from crosspoint3d.data.order import DrawOrder
 from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.models.crosspoint import LEAST_TEMPERATURE, CrossPoint, build_crosspoint
@@ -162,6 +162,7 @@ def validate(config: PretrainConfig, world: int = 1) -> None:
         ("grad_clip", "weight_decay", "warmup", "workers", "threads", "seed", "log_every", "probe_every"), 0
     )
     require_at_least(config, least | {"max_steps": 1, "views": 1, "queue": 0, "consecutive": 1})
+    require_finite(config)
     share = config.batch_size // world
     if config.batch_size % world or share < 2:
         raise UsageError(

@@ -1,6 +1,8 @@
 """inspect: the counts are those of the table, what is broken is named, and a healthy table exits with 0."""
 
 import json
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,14 @@ def test_no_table_and_a_broken_manifest(tmp_path: Path, capsys: pytest.CaptureFi
         look(tmp_path / "t", shapes=0)
 
 
+def huge_picture() -> bytes:
+    """A PNG of a few bytes that says it is 60,000 pixels wide and high."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(b"")
+    chunks = (struct.pack(">I", len(each) - 4) + each + struct.pack(">I", zlib.crc32(each)) for each in (header, data))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
 def test_wrong_contents_are_named(tmp_path: Path) -> None:
     table = ShapeTable.create(tmp_path / "t", points=32, settings={})
     rows = [example_row(i) for i in range(8)]
@@ -128,14 +138,22 @@ def test_wrong_contents_are_named(tmp_path: Path) -> None:
     rows[4]["views"] = []
     rows[5]["points"] = None
     rows[6]["id"] = rows[0]["id"]
+    rows[7]["views"] = [huge_picture()]
     table.append(rows)
     problems = look(tmp_path / "t", check=True).problems
     assert problems[0] == "id 'shape/0' is in rows 0, 6"
-    for number, words in {1: "not finite", 2: "reach 2.0", 3: "picture 0 cannot be decoded", 4: "no pictures"}.items():
+    wrong = {
+        1: "not finite",
+        2: "reach 2.0",
+        3: "picture 0 cannot be decoded",
+        4: "no pictures",
+        7: "bomb",
+    }
+    for number, words in wrong.items():
         assert [words in line for line in problems if line.startswith(f"row {number}:")] == [True]
     assert "row 5: status ok, but no points" in problems
-    assert len(problems) == 6
-    assert len(look(tmp_path / "t").problems) == 1
+    assert len(problems) == 7
+    assert len(look(tmp_path / "t", out=tmp_path / "sheet").problems) == 2
 
 
 def test_an_empty_table_and_rows_that_were_deleted(tmp_path: Path) -> None:

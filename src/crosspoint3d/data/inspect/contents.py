@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from crosspoint3d.data.batches import UNDECODABLE
 from crosspoint3d.data.inspect.read import Fragment, read_all, read_rows
 
 LARGE = ("points", "normals", "parts", "views", "depth", "view_poses", "faces", "area")
@@ -102,13 +103,13 @@ def _look(contents: Contents, name: str, row: int, value: pa.Scalar) -> None:
             try:
                 width, height = decoded(encoded).size
                 contents.picture_sizes[f"{width} x {height}"] += 1
-            except (OSError, ValueError, SyntaxError) as error:
+            except UNDECODABLE as error:
                 contents.complain(row, f"picture {number} cannot be decoded ({error})")
     elif name == "depth":
         for number, encoded in enumerate(value.as_py() or []):
             try:
                 decoded(encoded)
-            except (OSError, ValueError, SyntaxError) as error:
+            except UNDECODABLE as error:
                 contents.complain(row, f"depth picture {number} cannot be decoded ({error})")
 
 
@@ -116,7 +117,7 @@ def decoded(encoded: bytes) -> Image.Image:
     """A picture, read to its end.
 
     Raises:
-        OSError, ValueError, SyntaxError: it is broken.
+        OSError, ValueError, SyntaxError, DecompressionBombError: it is broken.
     """
     with Image.open(io.BytesIO(encoded)) as image:
         picture: Image.Image = image.convert("RGB")

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from crosspoint3d.config import RunError
+from crosspoint3d.data.batches import UNDECODABLE
 from crosspoint3d.data.inspect.contents import decoded
 from crosspoint3d.data.inspect.rows import NONE, Rows
 from crosspoint3d.data.table import ShapeTable
@@ -49,7 +50,7 @@ def read_tiles(table: ShapeTable, rows: Sequence[int]) -> list[Tile]:
             continue
         try:
             picture = decoded(views[0])
-        except (OSError, ValueError, SyntaxError, IndexError, TypeError):
+        except (*UNDECODABLE, IndexError, TypeError):
             picture = None
         tiles.append(Tile(name, category or "", picture))
     return tiles
