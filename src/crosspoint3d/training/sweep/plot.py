@@ -1,5 +1,6 @@
 """A sweep's table as a PNG: a panel for each score, settings from top to bottom, with 95 % intervals."""
 
+import textwrap
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -14,6 +15,7 @@ from crosspoint3d.training.sweep.table import Column, Table
 INK, MUTED, LINE, MEAN, SEED = "#1c2733", "#667383", "#e6e9ee", "#2f6db3", "#b9c1cb"
 ACROSS = 3
 LONGEST = 40
+TITLE = 48  # characters of a line above a panel
 
 
 def draw_table(table: Table, path: Path) -> None:
@@ -59,7 +61,8 @@ def _panel(panel: Axes, column: Column, names: list[str], baseline: str) -> None
             zorder=4,
         )  # fmt: skip
         panel.errorbar([mean], [place], xerr=[half], fmt="o", color=MEAN, markersize=6, capsize=3, zorder=3)
-    panel.set_title(f"{column.evaluation.label}\n{score_words(column.score)}", loc="left", fontsize=9, color=INK)
+    title = f"{textwrap.fill(column.evaluation.label, TITLE)}\n{score_words(column.score)}"
+    panel.set_title(title, loc="left", fontsize=9, color=INK)
     panel.set_xlabel("rank" if factor == 1 else "%", color=MUTED, fontsize=8)
     panel.tick_params(length=0, labelcolor=MUTED, labelsize=8)
     panel.grid(axis="x", color=LINE, zorder=0)
