@@ -30,10 +30,10 @@ def rows(shapes: int, epochs: int, rate: argparse.Namespace) -> Iterable[tuple[s
     }
     yield "epochs; pairs", f"{epochs}; {pairs:,}"
     yield "prepare, core hours", f"{prepare:,.1f}"
-    yield "prepare, hours on 16 / 512 cores", f"{prepare / 16:,.1f} / {prepare / 512:,.2f}"
+    yield "prepare, hours on 16 / 512 cores", f"{prepare / 16:,.2f} / {prepare / 512:,.2f}"
     yield "table, GB", f"{table:,.0f}"
-    yield "training, hours on 1 / 8 / 32 devices", " / ".join(f"{value:,.1f}" for value in hours.values())
-    yield "loader cores a device", f"{rate.device_pairs_per_s / rate.loader_pairs_per_s_core:.1f}"
+    yield "training, hours on 1 / 8 / 32 devices", " / ".join(f"{value:,.2f}" for value in hours.values())
+    yield "loader cores a device", f"{rate.device_pairs_per_s / rate.loader_pairs_per_s_core:.2f}"
     yield "read from the table in all, GB", f"{reads:,.0f}"
     yield "prepare", f"${bill['prepare']:,.2f}"
     yield "table, a month", f"${bill['table']:,.2f}"
@@ -47,13 +47,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", type=int, nargs="+", default=[50_000, 1_000_000, 10_000_000])
     parser.add_argument("--epochs", type=int, nargs="+", default=[100, 30, 10], help="one for each --shapes")
-    parser.add_argument("--meshes-per-s-core", type=float, default=45.0)
+    parser.add_argument("--meshes-per-s-core", type=float, default=39.0)
     parser.add_argument("--bytes-per-shape", type=float, default=54_000)
-    parser.add_argument("--bytes-per-pair", type=float, default=54_000, help="read for one pair")
-    parser.add_argument("--requests-per-pair", type=float, default=2.0, help="of an object store, for one pair")
-    parser.add_argument("--loader-pairs-per-s-core", type=float, default=400.0)
+    parser.add_argument("--bytes-per-pair", type=float, default=47_000, help="read for one pair")
+    parser.add_argument("--requests-per-pair", type=float, default=1.8, help="of an object store, for one pair")
+    parser.add_argument("--loader-pairs-per-s-core", type=float, default=2778.0)
     parser.add_argument("--device-pairs-per-s", type=float, default=1500.0, help="a target, not measured")
-    parser.add_argument("--efficiency", type=float, default=0.8, help="of several devices against one, as on two cores")
+    parser.add_argument("--efficiency", type=float, default=0.84, help="of several devices by one")
     parser.add_argument("--core-hour", type=float, default=0.05, help="price")
     parser.add_argument("--device-hour", type=float, default=4.0, help="price")
     parser.add_argument("--gigabyte-month", type=float, default=0.023, help="price of storage")
