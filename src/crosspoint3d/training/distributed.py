@@ -160,15 +160,15 @@ def team(place: Place, device: Device) -> Iterator[Team]:
     watch = Watch((os.environ["MASTER_ADDR"], int_variable("MASTER_PORT", 0)), place.rank, place.world)
     _meet(place, own)
     watch.start()
-    done = False
+    in_vain = False  # somebody else failed, who may never say that he leaves
     try:
         yield Team(place, own)
         _meet(place, own)
-        done = True
     except BaseException as error:
         if not _connection_broke(error):
             watch.report(error)
             raise
+        in_vain = True
         raise RunError(
             f"process {place.rank} of {place.world} stops because of {watch.culprit() or error}. "
             "The last checkpoint is kept: start all processes again with --resume"
@@ -177,7 +177,7 @@ def team(place: Place, device: Device) -> Iterator[Team]:
         watch.close()
         if own.type == "cpu" or not watch.failure:
             dist.destroy_process_group()
-        if done:
+        if not (in_vain and place.rank == 0):
             watch.part()
         del store  # the first process serves it: without this reference its end would be that of the group
 

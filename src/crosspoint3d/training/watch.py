@@ -40,7 +40,7 @@ class Watch:
         self._store.set(f"name/{rank}", self.name)
         self._store.set(f"sign/{rank}", "0")
         self.failure = ""
-        self._suspicious = False
+        self._suspicious = self._lost = False
         self._left = threading.Event()
         self._thread = threading.Thread(target=self._look, name="crosspoint3d-watch", daemon=True)
 
@@ -54,13 +54,18 @@ class Watch:
         self._thread.join()
 
     def part(self) -> None:
-        """All is done: the first process, which keeps the store, leaves last, and waits some seconds for that."""
+        """Say that this process leaves; the first one, which keeps the store, waits some seconds for all others.
+
+        So they can still read there why it failed.
+        """
+        if self._lost:
+            return
         try:
             self._store.set(f"left/{self.rank}", "")
             if self.rank == 0:
                 self._store.wait([f"left/{rank}" for rank in range(self.world)], timedelta(seconds=GRACE))
         except RuntimeError:
-            return  # somebody went without a word, after all was done
+            return  # somebody went without a word
 
     def report(self, error: BaseException) -> None:
         """Tell the others that this process fails, and why; the first to fail is remembered."""
@@ -88,6 +93,7 @@ class Watch:
                 self.failure = self._failed(seen)
             except RuntimeError as error:
                 reason = str(error).splitlines()[0][:100]
+                self._lost = True
                 self.failure = f"the process that keeps the store, the first one, does not answer: {reason}"
             if self.failure:
                 break
