@@ -18,16 +18,7 @@ from crosspoint3d.training.pretrain import pretrain
 from crosspoint3d.training.run_folder import SUMMARY
 from crosspoint3d.training.setup import draw_order, validate
 from tests.data.tables import example_table
-
-TINY: dict[str, Any] = {
-    "encoder": "pointnet",
-    "emb_dims": 16,
-    "points": 16,
-    "image_encoder": "resnet18",
-    "image_size": 32,
-    "batch_size": 4,
-    "device": "cpu",
-}
+from tests.training.small_runs import POINTNET
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +29,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config_for(data: Path, out: Path, **changes: Any) -> PretrainConfig:
-    return PretrainConfig(data=(data,), out=out, **(TINY | changes))
+    return PretrainConfig(data=(data,), out=out, **(POINTNET | changes))
 
 
 def test_a_run_of_another_order_is_refused(data: Path, tmp_path: Path) -> None:

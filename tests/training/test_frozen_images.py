@@ -1,8 +1,6 @@
 """An image encoder that is given its weights, and one that does not learn: steps, runs, resumed and compiled ones."""
 
 import json
-import os
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,18 +21,10 @@ from crosspoint3d.training.pretrain import pretrain
 from crosspoint3d.training.setup import build_model, build_optimizer
 from crosspoint3d.training.step import train_step
 from tests.data.tables import example_table
+from tests.training.small_runs import POINTNET, interrupt_at
 
 CPU = torch.device("cpu")
-TINY: dict[str, Any] = {
-    "encoder": "pointnet",
-    "emb_dims": 16,
-    "points": 16,
-    "image_encoder": "resnet18",
-    "image_size": 32,
-    "batch_size": 4,
-    "device": "cpu",
-    "projection_dims": 8,
-}
+TINY = POINTNET | {"projection_dims": 8}
 
 
 @pytest.fixture(scope="module")
@@ -175,17 +165,6 @@ def test_a_run_says_what_it_began_with_and_leaves_it(data: Path, file: Path, tmp
     assert not torch.equal(moved["encoder.conv1.weight"], given["conv1.weight"])
 
 
-def interrupted_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    update = loop.train_step
-
-    def train(*arguments: Any, **named: Any) -> Any:
-        if arguments[4] == step:
-            os.kill(os.getpid(), signal.SIGINT)
-        return update(*arguments, **named)
-
-    monkeypatch.setattr(loop, "train_step", train)
-
-
 def test_a_resumed_run_needs_the_file_no_more(
     data: Path, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,7 +174,7 @@ def test_a_resumed_run_needs_the_file_no_more(
     pretrain(whole)
     part = replace(whole, out=tmp_path / "part")
     with monkeypatch.context() as patch:
-        interrupted_at(2, patch)
+        interrupt_at(2, patch)
         assert pretrain(part).stopped
     own.unlink()
     pretrain(replace(part, resume=True))
@@ -204,7 +183,7 @@ def test_a_resumed_run_needs_the_file_no_more(
         assert one == two
     assert read_note(part.out) == read_note(whole.out)
     with monkeypatch.context() as patch:
-        interrupted_at(0, patch)
+        interrupt_at(0, patch)
         fresh = replace(whole, out=tmp_path / "fresh", image_weights="scratch")
         pretrain(fresh)
     with pytest.raises(UsageError, match="image_weights was 'scratch', now"):
@@ -248,6 +227,6 @@ def test_clouds_alone_load_nothing_and_go_on(data: Path, tmp_path: Path, monkeyp
     missing = str(tmp_path / "none.pth")
     config = config_for(data, tmp_path / "run", max_steps=2, cross_weight=0.0, image_weights=missing)
     with monkeypatch.context() as patch:
-        interrupted_at(0, patch)
+        interrupt_at(0, patch)
         assert pretrain(config).steps == 1
     assert pretrain(replace(config, resume=True)).steps == 2

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +12,14 @@ from crosspoint3d import cli
 from crosspoint3d.config import PretrainConfig, UsageError
 from crosspoint3d.data.table import ShapeTable
 from crosspoint3d.models.crosspoint import CrossPoint
-from crosspoint3d.training import loop, metrics
+from crosspoint3d.training import metrics
 from crosspoint3d.training import pretrain as recipe
 from crosspoint3d.training.collapse import LEAST_STEPS, PATIENCE
 from crosspoint3d.training.pretrain import pretrain
 from crosspoint3d.training.probes import FILE
 from tests.data.tables import example_row
+from tests.training.small_runs import POINTNET, interrupt_at
 
-TINY: dict[str, Any] = {
-    "encoder": "pointnet",
-    "emb_dims": 16,
-    "points": 16,
-    "image_encoder": "resnet18",
-    "image_size": 32,
-    "batch_size": 4,
-    "device": "cpu",
-}
 LONG_ENOUGH = LEAST_STEPS + PATIENCE + 3
 
 
@@ -42,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def config_for(data: Path, out: Path, **changes: Any) -> PretrainConfig:
-    return PretrainConfig(data=(data,), out=out, **(TINY | changes))
+    return PretrainConfig(data=(data,), out=out, **(POINTNET | changes))
 
 
 def weights(run: Path) -> list[bytes]:
@@ -84,15 +74,8 @@ def test_a_resumed_run_probes_and_mirrors_on(data: Path, tmp_path: Path, monkeyp
 
     whole = config_for(data, tmp_path / "whole", max_steps=12, probe_every=1)
     pretrain(whole)
-    step = loop.train_step
-
-    def interrupted(*arguments: Any) -> Any:
-        if arguments[4] == 7:
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(*arguments)
-
     broken = dataclasses.replace(whole, out=tmp_path / "broken", tensorboard=True)
-    monkeypatch.setattr(loop, "train_step", interrupted)
+    interrupt_at(7, monkeypatch)
     assert pretrain(broken).steps == 8
     monkeypatch.undo()
     pretrain(dataclasses.replace(broken, resume=True))

@@ -1,8 +1,6 @@
 """Runs with several views, a queue, a learned temperature: they resume to the same bytes and refuse what cannot be."""
 
 import dataclasses
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +9,14 @@ import torch
 
 from crosspoint3d.config import PretrainConfig, UsageError
 from crosspoint3d.data.table import ShapeTable
-from crosspoint3d.training import loop, metrics
+from crosspoint3d.training import metrics
 from crosspoint3d.training.checkpoint_files import newest_first
 from crosspoint3d.training.pretrain import pretrain
 from tests.data.tables import example_row, example_table
+from tests.training.small_runs import POINTNET, interrupt_at
 from tests.training.test_distributed_runs import run_in_two
 
-TINY: dict[str, Any] = {
-    "encoder": "pointnet",
-    "emb_dims": 16,
-    "points": 16,
-    "image_encoder": "resnet18",
-    "image_size": 32,
-    "batch_size": 4,
-    "device": "cpu",
-    "lr": 1e-2,
-}
+TINY = POINTNET | {"lr": 1e-2}
 ALL: dict[str, Any] = {"views": 2, "view_loss": "multi-positive", "queue": 10, "learn_temperature": True}
 
 
@@ -57,15 +47,8 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(
 ) -> None:
     whole = config_for(data, tmp_path / "whole", max_steps=7, **options)
     pretrain(whole)
-    step = loop.train_step
-
-    def interrupted(*arguments: Any) -> Any:
-        if arguments[4] == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(*arguments)
-
     broken = dataclasses.replace(whole, out=tmp_path / "broken")
-    monkeypatch.setattr(loop, "train_step", interrupted)
+    interrupt_at(3, monkeypatch)
     assert pretrain(broken).steps == 4
     monkeypatch.undo()
     pretrain(dataclasses.replace(broken, resume=True))

@@ -23,18 +23,9 @@ from crosspoint3d.training import metrics, pretrain, setup
 from crosspoint3d.training.step import views
 from crosspoint3d.transforms import to_grey, to_input
 from tests.data.tables import example_row, example_table
+from tests.training.small_runs import POINTNET
 
-TINY: dict[str, Any] = {
-    "encoder": "pointnet",
-    "emb_dims": 16,
-    "points": 16,
-    "image_encoder": "resnet18",
-    "image_size": 32,
-    "batch_size": 4,
-    "device": "cpu",
-    "projection_dims": 8,
-    "max_steps": 2,
-}
+TINY = POINTNET | {"projection_dims": 8, "max_steps": 2}
 
 
 def config_for(data: Path, out: Path = Path("run"), **changes: Any) -> PretrainConfig:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import shutil
 import signal
 from pathlib import Path
@@ -15,12 +14,13 @@ from crosspoint3d import cli
 from crosspoint3d.config import PretrainConfig, RunError, UsageError
 from crosspoint3d.config_file import load_yaml
 from crosspoint3d.models import load_encoder, load_image_encoder
-from crosspoint3d.training import checkpoint, loop, metrics
+from crosspoint3d.training import checkpoint, metrics
 from crosspoint3d.training import pretrain as recipe
 from crosspoint3d.training import step as training_step
 from crosspoint3d.training.pretrain import pretrain
 from crosspoint3d.transforms import augment_points
 from tests.data.tables import example_row, example_table
+from tests.training.small_runs import interrupt_at
 
 TINY: dict[str, Any] = {
     "width": 0.125,
@@ -101,15 +101,8 @@ def test_an_interrupted_run_resumes_to_the_same_weights(
 ) -> None:
     whole = config_for(data, tmp_path / "whole", max_steps=9, chunk=chunk)
     pretrain(whole)
-    step = loop.train_step
-
-    def interrupted(*arguments: Any) -> Any:
-        if arguments[4] == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(*arguments)
-
     broken = dataclasses.replace(whole, out=tmp_path / "broken")
-    monkeypatch.setattr(loop, "train_step", interrupted)
+    interrupt_at(3, monkeypatch)
     stopped = pretrain(broken)
     monkeypatch.undo()
     assert (stopped.stopped, stopped.steps, stopped.exit_code) == (True, 4, 130)
@@ -254,14 +247,8 @@ def test_logging_every_few_steps(data: Path, tmp_path: Path) -> None:
 def test_a_run_that_stopped_before_its_first_line_goes_on(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = loop.train_step
-
-    def interrupted(*arguments: Any) -> Any:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return step(*arguments)
-
     config = config_for(data, tmp_path / "run", max_steps=3, log_every=2)
-    monkeypatch.setattr(loop, "train_step", interrupted)
+    interrupt_at(0, monkeypatch, signal.SIGTERM)
     assert pretrain(config).steps == 1
     monkeypatch.undo()
     pretrain(dataclasses.replace(config, resume=True))

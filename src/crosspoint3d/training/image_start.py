@@ -13,7 +13,7 @@ from crosspoint3d.config import PretrainConfig, RunError, UsageError
 from crosspoint3d.models.image import TimmEncoder
 from crosspoint3d.models.image_weights import SCRATCH
 from crosspoint3d.models.tower import Tower
-from crosspoint3d.runtime import atomic
+from crosspoint3d.runtime import write_json
 from crosspoint3d.training import checkpoint
 from crosspoint3d.training.run_folder import check_folder
 
@@ -83,5 +83,4 @@ def note_start(config: PretrainConfig, tower: Tower) -> None:
             f"--image-weights {config.image_weights}: other weights than those that {config.out} began with "
             f"(SHA-256 {sha256[:12]}, was {before['sha256'][:12]}): start a new run"
         )
-    with atomic(config.out / FILE) as temporary:
-        temporary.write_text(json.dumps(tower.began_with, indent=1), encoding="utf-8")
+    write_json(config.out / FILE, tower.began_with)
